@@ -1,0 +1,39 @@
+# flash.cmake - what every target of the project shares: warnings, sanitizers, coverage
+
+add_library(flash_warnings INTERFACE)
+target_compile_options(flash_warnings INTERFACE
+	-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+	-Wundef -Wvla -Wwrite-strings -fno-common
+	$<$<BOOL:${FLASH_WERROR}>:-Werror>)
+target_compile_definitions(flash_warnings INTERFACE _POSIX_C_SOURCE=200809L)
+if(FLASH_SANITIZE)
+	target_compile_options(flash_warnings INTERFACE -fsanitize=${FLASH_SANITIZE} -fno-omit-frame-pointer)
+	target_link_options(flash_warnings INTERFACE -fsanitize=${FLASH_SANITIZE})
+	if(FLASH_SANITIZE MATCHES "undefined")
+		target_compile_options(flash_warnings INTERFACE -fno-sanitize-recover=undefined)
+	endif()
+endif()
+if(FLASH_COVERAGE)
+	target_compile_options(flash_warnings INTERFACE --coverage)
+	target_link_options(flash_warnings INTERFACE --coverage)
+endif()
+
+# Simulated results repeat to the bit: no fused or reordered floating point there.
+add_library(flash_exact_math INTERFACE)
+target_compile_options(flash_exact_math INTERFACE -fno-fast-math -ffp-contract=off)
+
+# flash_test(NAME folder/test_x.c LIBS ... [LABELS ...]) - one executable and one CTest for one file
+function(flash_test name source)
+	cmake_parse_arguments(T "" "TIMEOUT" "LIBS;LABELS" ${ARGN})
+	add_executable(${name} ${source})
+	target_link_libraries(${name} PRIVATE ${T_LIBS} flash_warnings PkgConfig::CHECK)
+	target_compile_definitions(${name} PRIVATE
+		FLASH_SOURCE_DIR="${PROJECT_SOURCE_DIR}" FLASH_BINARY_DIR="${PROJECT_BINARY_DIR}")
+	add_test(NAME ${name} COMMAND ${name})
+	if(NOT T_TIMEOUT)
+		set(T_TIMEOUT 120)
+	endif()
+	# Exit status 77 says that this host lacks what the test needs (direct I/O, a cgroup, ...).
+	set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} SKIP_RETURN_CODE 77
+		LABELS "${T_LABELS}" ENVIRONMENT "FLASHCAST_CONFIGS=${PROJECT_SOURCE_DIR}/configs")
+endfunction()

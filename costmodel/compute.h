@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* compute.h - roofline compute: max(bytes / bandwidth, flops / rate) + fixed cost, for one token */
+#ifndef FLASH_COMPUTE_H
+#define FLASH_COMPUTE_H
+
+#include "device.h"
+#include "model.h"
+
+/* One layer's attention step with 'ctx' tokens in the KV cache (f32 keys and values). */
+double compute_attention_ns(const struct compute_params *compute, const struct model *model,
+			    enum weight_type weights, uint64_t ctx);
+/* One layer's FFN over 'rows' neurons (resident or demanded rows, as the policy says). */
+double compute_ffn_ns(const struct compute_params *compute, const struct model *model,
+		      enum weight_type weights, uint64_t rows);
+/* The head: every embedding row times the last hidden state. */
+double compute_head_ns(const struct compute_params *compute, const struct model *model,
+		       enum weight_type weights);
+
+#endif

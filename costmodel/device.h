@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* device.h - a device profile: measured or published flash, DRAM and compute figures with fit errors
+ *
+ * YAML of three parameter tables and their provenance.  Written by `calibrate` or derived by hand from the
+ * paper's tables (configs/device/m1-max.yaml and friends, derivation in comments). */
+#ifndef FLASH_DEVICE_H
+#define FLASH_DEVICE_H
+
+#include "digest.h"
+#include "param.h"
+
+struct flash_params {
+#include "param_fields.h"
+#include "flash_params.h"
+#include "param_end.h"
+};
+
+struct dram_params {
+#include "param_fields.h"
+#include "dram_params.h"
+#include "param_end.h"
+};
+
+struct compute_params {
+#include "param_fields.h"
+#include "compute_params.h"
+#include "param_end.h"
+};
+
+/* Where the figures come from, and how good they are. */
+struct device_origin {
+#include "param_fields.h"
+#include "origin_params.h"
+#include "param_end.h"
+};
+
+extern const struct param_table flash_table, dram_table, compute_table, origin_table;
+
+struct device {
+	char name[PARAM_STR];
+	char about[PARAM_STR];
+	struct flash_params flash;
+	struct dram_params dram;
+	struct compute_params compute;
+	struct device_origin origin;
+};
+
+/* Read a profile: keys name, about, flash, dram, compute, origin, and `points`, `intervals`, `checks` (kept by calibrate for the
+ * reader and for plots; checked for form, not used to predict). EINVAL with place. */
+MUST_CHECK int device_read(struct device *device, const struct ynode *map, struct err *err);
+/* The profile as a map (points and intervals are the caller's to add). NULL: out of memory. */
+struct ynode *device_write(const struct device *device);
+/* Digest of what predicts: the parameters, not the name or the origin. */
+void device_hash(const struct device *device, char text[DIGEST_TEXT]);
+
+#endif

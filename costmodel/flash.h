@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* flash.h - how long reads from flash take, in closed form (reference: docs/costmodel.md)
+ *
+ * n reads in flight, b bytes each:
+ *	latency bound   X_L(b,n) = n / (s + b/B1)
+ *	bottleneck      D(b)     = (h^r + (b/BM)^r)^(1/r)
+ *	throughput      X(b,n)   = (X_L^-q + D^q)^(-1/q)     reads a second
+ *	mean latency    R(b,n)   = n / X                      Little's law
+ * Wrong by its fit error (device.origin), and blind to address conflicts and stalls. */
+#ifndef FLASH_FLASH_H
+#define FLASH_FLASH_H
+
+#include "device.h"
+
+/* Reads a second in steady state. read_bytes > 0, in_flight > 0. */
+double flash_reads_per_s(const struct flash_params *flash, double read_bytes, double in_flight);
+/* D(b): nanoseconds a read of a saturated device. */
+double flash_bottleneck_ns(const struct flash_params *flash, double read_bytes);
+
+/* Time to bring one step's misses: 'read_count' reads of 'read_bytes' with 'in_flight' outstanding: steady
+ * throughput for all but the first round, plus one unloaded latency as ramp, plus batch_ns; never less than the latency of one
+ * read.  0 reads cost 0 ns. */
+double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uint64_t read_bytes,
+		      unsigned in_flight);
+
+/* Figures a user can act on. */
+double flash_saturation_in_flight(const struct flash_params *flash, double read_bytes); /* n* = (s + b/B1) / D(b) */
+double flash_half_bandwidth_bytes(const struct flash_params *flash);                    /* h * BM */
+
+#endif

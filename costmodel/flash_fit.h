@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* flash_fit.h - the flash form fitted to measured points (GSL nonlinear least squares)
+ *
+ * On the logarithm of throughput, so that residuals are relative errors; parameters by their
+ * logarithms, so that they stay positive; several jittered starts; weights 1/variance floored at the noise. */
+#ifndef FLASH_FLASH_FIT_H
+#define FLASH_FLASH_FIT_H
+
+#include "device.h"
+
+struct flash_point {
+	uint64_t read_bytes;
+	unsigned in_flight;
+	double reads_per_s;
+	double noise_frac; /* relative standard error of reads_per_s; 0 = unknown */
+};
+
+/* The fitted parameters, in this order everywhere: s, B1, 1/h, BM, r, q. */
+enum { FLASH_FIT_PARAMS = 6 };
+extern const char *const flash_fit_names[FLASH_FIT_PARAMS]; /* = rows of flash_params.h */
+
+struct flash_fit_options {
+	uint64_t seed;         /* of the jittered starts and the bootstrap */
+	unsigned starts;       /* 0 = 8 */
+	unsigned bootstrap;    /* resamplings over points; 0 = covariance intervals only */
+	double noise_floor_frac;
+	/* A parameter with fixed[i] != 0 (NaN counts as not fixed) is held at that value. */
+	double fixed[FLASH_FIT_PARAMS];
+};
+
+struct flash_fit {
+	struct flash_params flash;             /* batch_ns is not fitted here: 0 */
+	double low[FLASH_FIT_PARAMS], high[FLASH_FIT_PARAMS]; /* 95 % intervals, natural units */
+	bool identified[FLASH_FIT_PARAMS];     /* high/low <= 3 */
+	double error_frac;                     /* mean absolute relative error at the points */
+	double cv_error_frac;                  /* the same, each request size left out in turn; NaN with fewer than 3 sizes */
+	double aicc;
+	size_t point_count;
+	unsigned free_count;                   /* parameters that were not fixed */
+};
+
+/* EDOM: fewer points than free parameters, a point that is not positive, or no start converged (the
+ * message gives counts and the last status); a fit that stopped on its iteration limit is refused. */
+MUST_CHECK int flash_fit(struct flash_fit *fit, const struct flash_point *points, size_t count,
+			 const struct flash_fit_options *options, struct err *err);
+
+/* y = fixed + x / rate, weighted relative least squares: used for copies and kernels. */
+struct line_fit {
+	double fixed, rate;            /* units of y; x a unit of y */
+	double fixed_sd, rate_sd;
+	double error_frac;             /* mean absolute relative error */
+};
+MUST_CHECK int line_fit(struct line_fit *fit, const double *x, const double *y, size_t count,
+			struct err *err);
+
+#endif

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* flash_params.h - rows of a device profile's `flash:` (forms: flash.h) */
+F64(latency_ns, DIM_TIME, 0, 1e9, NULL, "s: fixed latency of one read with nothing else in flight, before its bytes")
+F64(stream_bytes_per_s, DIM_BANDWIDTH, 1e3, 1e13, NULL, "B1: bandwidth of one read's own transfer")
+F64(request_rate_per_s, DIM_RATE, 1, 1e9, NULL, "1/h: most requests a second, however small")
+F64(peak_bytes_per_s, DIM_BANDWIDTH, 1e3, 1e13, NULL, "BM: most bytes a second, however large the reads")
+F64(size_norm, DIM_NONE, 1, 64, "2", "r: how the request cap and the bandwidth cap combine; 1 sum, large maximum")
+F64(knee, DIM_NONE, 0.5, 64, "4", "q: how sharply latency bound turns into bottleneck; large is a roofline")
+F64(batch_ns, DIM_TIME, 0, 1e9, "0ns", "fixed cost of one batch: submission of the first read to wake-up after the last")

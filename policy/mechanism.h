@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* mechanism.h - the mechanisms that a policy YAML names; each has one file in sim/ and one in real/
+ *
+ * Decisions (demand, persistence, residency, layout) are tables of functions in this folder; mechanisms
+ * are only names here, since what they do differs by world. */
+#ifndef FLASH_MECHANISM_H
+#define FLASH_MECHANISM_H
+
+#include "param.h"
+
+enum read_engine { READ_AUTO, READ_PREAD, READ_EMULATED, READ_NULL };
+enum store_kind { STORE_REALLOC, STORE_COMPACT };
+enum overlap_kind { OVERLAP_NONE };
+enum decode_kind { DECODE_PLAIN };
+enum coalesce_kind { COALESCE_NONE };
+enum compute_rows { COMPUTE_RESIDENT, COMPUTE_DEMANDED };
+enum { CHUNK_ROW = 0 }; /* one row (split) or bundle a request */
+
+extern const struct param_word read_engine_words[], store_words[], overlap_words[], decode_words[],
+	coalesce_words[], compute_rows_words[], chunk_words[];
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* policy_params.h - rows of configs/policy/<name>.yaml: one key an axis (see param.h)
+ *
+ * A residency's own keys (window, cap_frac) hang on its ops and are read from the same mapping. */
+STR(name, "", "what results call it; empty: the file's name")
+STR(about, "", "one sentence")
+WORD(demand, demand_words, "noisy", "which neurons a step needs")
+F64(fn_frac, DIM_FRAC, 0, 0.9, "0.05", "noisy: share of truly active neurons that are missed")
+F64(fp_frac, DIM_FRAC, 0, 0.9, "0.07", "noisy: share of truly inactive neurons that are asked for")
+WORD(persistence, persistence_words, "attention", "what stays in DRAM whatever is demanded")
+F64(persist_frac, DIM_FRAC, 0, 1, "0.5", "persistence fraction: share of every part that stays in DRAM")
+WORD(residency, residency_words, "window", "which FFN rows stay in DRAM from token to token")
+WORD(layout, layout_words, "bundle", "how a neuron's row and column lie on flash")
+U64W(chunk, DIM_BYTES, 4096, 1048576, chunk_words, "row", "request size of sparse reads: a piece of a row, or as many neighbouring rows as fit")
+U64(dense_chunk, DIM_BYTES, 4096, 16777216, "1MiB", "request size of dense reads (whole matrices)")
+WORD(coalesce, coalesce_words, "none", "reading gaps and dropping them")
+WORD(read_engine, read_engine_words, "auto", "real: how reads are made")
+U64(in_flight, DIM_COUNT, 1, 1024, "32", "reads outstanding at once")
+WORD(store, store_words, "compact", "how rows enter and leave DRAM")
+WORD(overlap, overlap_words, "none", "what runs while reads are in flight")
+WORD(decode, decode_words, "plain", "one token at a time, or a draft verified")
+WORD(weights, weight_type_words, "f16", "type of the matrices on flash and in DRAM")
+WORD(compute_rows, compute_rows_words, "resident", "rows that the FFN multiplies (the paper: all that are in DRAM)")

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* residency.h - decides which FFN rows stay in DRAM; touches no DRAM, no flash, no clock
+ *
+ * One file a member (residency_<name>.c, ending in its ops), one line in residencies.h: it then exists in
+ * both worlds, in YAML (`residency: <name>`, its own parameters beside it), in --help and in the plots.
+ * A member sees demands in program order and nothing else, so one trace gives one list of decisions. */
+#ifndef FLASH_RESIDENCY_H
+#define FLASH_RESIDENCY_H
+
+#include "plan.h"
+
+struct residency_env {
+	uint32_t layer_count, neuron_count;
+	uint32_t capacity_rows;       /* most resident rows of a layer, pinned ones included */
+	uint32_t pinned_rows;         /* rows 0 .. pinned-1 are always resident and never evicted */
+};
+
+struct residency_ops {
+	const char *name; /* as in YAML */
+	const char *help; /* the line that --help prints */
+	const struct param_table *params; /* own rows; NULL = none */
+	size_t params_bytes;
+
+	/* State grows with env; the caller allocates it zeroed, a member never mallocs. */
+	size_t (*state_bytes)(const struct residency_env *env, const void *params);
+	void (*init)(void *state, const struct residency_env *env, const void *params);
+	/* Decide one sparse FFN step: set bits in 'evict' and 'load' (both come empty).  Afterwards
+	 * resident' = (resident less evict) plus load must contain the demand and fit the capacity.  EDOM with both
+	 * figures when the demand alone does not fit. */
+	int (*step)(void *state, const struct demand *demand, const uint64_t *resident,
+		    uint64_t *evict, uint64_t *load, struct err *err);
+};
+
+#define RESIDENCY(name) extern const struct residency_ops residency_##name;
+#include "residencies.h"
+#undef RESIDENCY
+
+#endif
