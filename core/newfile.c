@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* newfile.c - temporary, fsync, rename */
+#include "newfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TEMP_TRIES = 100, TEMP_SUFFIX = 48 };
+
+/* Not mkstemp(): the file keeps the mode that the user's umask gives any new file. */
+static int temp_open(struct newfile *file)
+{
+	size_t size = strlen(file->path) + TEMP_SUFFIX;
+
+	for (int i = 0; i < TEMP_TRIES; i++) {
+		int fd;
+
+		snprintf(file->temp, size, "%s.tmp-%ld-%d", file->path, (long)getpid(), i);
+		fd = open(file->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		if (fd >= 0 || errno != EEXIST)
+			return fd;
+	}
+	return -1;
+}
+
+static void file_free(struct newfile *file)
+{
+	free(file->path);
+	free(file->temp);
+	memset(file, 0, sizeof(*file));
+}
+
+int newfile_open(struct newfile *file, const char *path, struct err *err)
+{
+	int fd = -1;
+
+	memset(file, 0, sizeof(*file));
+	file->path = strdup(path);
+	file->temp = malloc(strlen(path) + TEMP_SUFFIX);
+	if (!file->path || !file->temp) {
+		err_nomem(err, "a file's name", strlen(path) + TEMP_SUFFIX);
+		goto fail;
+	}
+	fd = temp_open(file);
+	if (fd < 0) {
+		err_errno(err, "%s: cannot create", file->temp);
+		goto fail;
+	}
+	file->stream = fdopen(fd, "w");
+	if (!file->stream) {
+		err_errno(err, "%s: cannot open a stream", file->temp);
+		close(fd);
+		unlink(file->temp);
+		goto fail;
+	}
+	return 0;
+fail:
+	file_free(file);
+	return err->code;
+}
+
+/* The rename itself is durable only when the folder is on disk as well. */
+static int folder_sync(const char *path, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	int fd;
+
+	if (!folder)
+		return err_nomem(err, "a folder's name", strlen(path));
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* EINVAL: this file system cannot sync a folder, and there is nothing to be done about it.
+	 */
+	if (fd < 0 || (fsync(fd) != 0 && errno != EINVAL))
+		err_errno(err, "%s: cannot sync the folder", folder);
+	if (fd >= 0)
+		close(fd);
+	free(folder);
+	return err->code;
+}
+
+int newfile_commit(struct newfile *file, struct err *err)
+{
+	/* A short write earlier leaves the stream's flag, and errno may be another's by now. */
+	int failed = ferror(file->stream);
+	int closed;
+
+	errno = 0;
+	if (!failed && (fflush(file->stream) != 0 || fsync(fileno(file->stream)) != 0))
+		err_errno(err, "%s: cannot write", file->path);
+	else if (failed)
+		err_set(err, EIO, "%s: cannot write: an earlier write failed", file->path);
+	closed = fclose(file->stream);
+	file->stream = NULL;
+	if (closed != 0)
+		err_errno(err, "%s: cannot write", file->path);
+	if (!err->code && rename(file->temp, file->path) != 0)
+		err_errno(err, "%s: cannot rename %s to it", file->path, file->temp);
+	if (err->code)
+		unlink(file->temp);
+	else
+		folder_sync(file->path, err);
+	file_free(file);
+	return err->code;
+}
+
+void newfile_drop(struct newfile *file)
+{
+	if (!file->path)
+		return;
+	fclose(file->stream);
+	unlink(file->temp);
+	file_free(file);
+}
