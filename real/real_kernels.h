@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* real_kernels.h - matrix-vector kernels over f32 and f16 rows, f32 sums; portable C and AVX2, chosen at run time
+ *
+ * Shapes in the comments; every pointer is aligned as its element. No kernel allocates. */
+#ifndef FLASH_REAL_KERNELS_H
+#define FLASH_REAL_KERNELS_H
+
+#include "model.h"
+
+#include <stddef.h>
+
+struct kernels {
+	const char *name; /* "portable", "avx2" */
+	/* y[i] = row_i . x for rows [rows x n], row_stride bytes apart; x: [n] f32, y: [rows] f32 */
+	void (*gemv)(float *y, const void *w, enum weight_type type, size_t rows, size_t n,
+		     size_t row_stride, const float *x);
+	/* One neuron after another: h = relu(up_i . x + bias_i); acc += h * down_i.  matrix: [rows][up n | down n], row_stride
+	 * bytes apart; bias [rows] or NULL; x: [n]; acc: [n] f32, added to. */
+	void (*ffn)(float *acc, const void *matrix, enum weight_type type, size_t rows, size_t n,
+		    size_t row_stride, const float *bias, const float *x);
+	/* softmax(q . K / sqrt(dim)) V of one head: k, v: [ctx][dim] f32, stride elements apart; scores: [ctx] scratch; out: [dim] */
+	void (*attend)(float *out, const float *q, const float *k, const float *v, size_t ctx,
+		       size_t dim, size_t stride, float *scores);
+};
+extern const struct kernels kernels_portable;
+#if defined(__x86_64__)
+extern const struct kernels kernels_avx2;
+#endif
+/* The fastest that this CPU has. */
+const struct kernels *kernels_best(void);
+
+float f16_to_f32(uint16_t h);
+uint16_t f32_to_f16(float f); /* round to nearest even */
+
+/* A pool of threads that run one function each and come back; no spinning past ~20 us. */
+struct pool;
+MUST_CHECK int pool_open(struct pool **out, unsigned threads, struct err *err);
+void pool_close(struct pool *pool);
+unsigned pool_threads(const struct pool *pool);
+/* fn(arg, thread, threads) on every thread, the caller's being thread 0; returns when all are done. */
+void pool_run(struct pool *pool, void (*fn)(void *arg, unsigned thread, unsigned threads), void *arg);
+
+#endif

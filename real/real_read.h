@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* real_read.h - read engines: many flash requests in flight, page cache bypassed
+ *
+ * One file an engine (read_<name>.c, ending in its ops), one line in read_engines.h.  A batch is submitted
+ * whole, runs with at most in_flight requests outstanding, and is waited for; bytes and requests are
+ * counted at completion.  Offsets, sizes and buffers are multiples of reader_align(). */
+#ifndef FLASH_REAL_READ_H
+#define FLASH_REAL_READ_H
+
+#include "err.h"
+#include "mechanism.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { READER_FILES = 2 };
+
+struct emulated_params;
+
+struct reader_options {
+	enum read_engine engine;             /* never READ_AUTO here */
+	const char *paths[READER_FILES];     /* files to read from; file 0 base, file 1 FFN; NULL = absent */
+	unsigned in_flight;
+	const struct emulated_params *emulated; /* READ_EMULATED: the device's setting (real_emulated.h) */
+	uint64_t seed;                       /* emulated: of its stalls */
+};
+
+struct read_request {
+	unsigned file;
+	uint64_t offset;
+	uint32_t bytes;
+	void *to; /* in memory from reader_alloc() */
+};
+
+/* What a batch turned out to be, counted at completions. */
+struct read_done {
+	uint64_t count, bytes;
+	uint64_t service_ns; /* first submission to last completion */
+};
+
+struct reader;
+struct read_batch;
+
+struct read_engine_ops {
+	const char *name, *help;
+	size_t reader_bytes; /* size of the engine's own reader, which begins with struct reader */
+	int (*open)(struct reader *reader, const struct reader_options *options, struct err *err);
+	void (*close)(struct reader *reader);
+	void *(*alloc)(struct reader *reader, size_t bytes); /* NULL: out of memory */
+	int (*submit)(struct reader *reader, const struct read_request *requests, size_t count, struct err *err);
+	int (*wait)(struct reader *reader, struct read_done *done, struct err *err);
+};
+
+/* EINVAL/EIO/... with path and figures; ENOTSUP when this host cannot (no direct I/O on that file system: says so). */
+MUST_CHECK int reader_open(struct reader **out, const struct reader_options *options, struct err *err);
+void reader_close(struct reader *reader); /* waits for what is in flight; NULL is fine */
+
+/* Alignment that offsets, sizes and buffers need (statx DIOALIGN where known, else probed). */
+size_t reader_align(const struct reader *reader);
+/* Page-aligned memory that the engine can read into; lives until reader_close(). NULL: out of memory. */
+void *reader_alloc(struct reader *reader, size_t bytes);
+
+/* Start a batch; 'requests' must stay until it is waited for.  One batch at a time for now. */
+MUST_CHECK int reader_submit(struct reader *reader, const struct read_request *requests, size_t count,
+			     struct err *err);
+/* Wait for the batch. A short read or a device error is EIO with file, offset, got and expected. */
+MUST_CHECK int reader_wait(struct reader *reader, struct read_done *done, struct err *err);
+
+/* Bytes that the kernel counted as read from storage by this process so far (/proc/self/io), or, for an emulated
+ * device, that its process served; ENOTSUP where there is no such count. */
+MUST_CHECK int reader_outside_count(struct reader *reader, uint64_t *bytes, struct err *err);
+
+#endif
