@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* device.h - a device profile: measured or published flash, DRAM and compute figures with fit errors
+/* device.h - a device profile: flash, DRAM and compute figures with their fit errors
  *
- * YAML of three parameter tables and their provenance.  Written by `calibrate` or derived by hand from the
- * paper's tables (configs/device/m1-max.yaml and friends, derivation in comments). */
+ * YAML of three parameter tables and their provenance.  Written by `calibrate` or derived by hand
+ * from the paper's tables (configs/device/m1-max.yaml and friends, derivation in comments). */
 #ifndef FLASH_DEVICE_H
 #define FLASH_DEVICE_H
 
 #include "digest.h"
 #include "param.h"
 
+// clang-format off
 struct flash_params {
 #include "param_fields.h"
 #include "flash_params.h"
@@ -34,6 +35,12 @@ struct device_origin {
 #include "param_end.h"
 };
 
+// clang-format on
+
+/* device.origin.kind */
+enum origin_kind { ORIGIN_MEASURED, ORIGIN_EMULATED, ORIGIN_PUBLISHED };
+extern const struct param_word origin_words[];
+
 extern const struct param_table flash_table, dram_table, compute_table, origin_table;
 
 struct device {
@@ -45,8 +52,11 @@ struct device {
 	struct device_origin origin;
 };
 
-/* Read a profile: keys name, about, flash, dram, compute, origin, and `points`, `intervals`, `checks` (kept by calibrate for the
- * reader and for plots; checked for form, not used to predict). EINVAL with place. */
+/* Read a profile: keys name, about, flash, dram, compute, origin, and three that are kept for
+ * readers and for plots, checked for form and not used to predict: points, a list of { read_bytes,
+ * in_flight, reads_per_s, noise_frac }; intervals, a mapping of a parameter to [low, high] (95 %,
+ * in its own unit) or 'not identified'; checks, a list of flat mappings: what was predicted and
+ * what was measured, as the writer likes. EINVAL with place. */
 MUST_CHECK int device_read(struct device *device, const struct ynode *map, struct err *err);
 /* The profile as a map (points and intervals are the caller's to add). NULL: out of memory. */
 struct ynode *device_write(const struct device *device);

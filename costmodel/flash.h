@@ -16,15 +16,20 @@
 double flash_reads_per_s(const struct flash_params *flash, double read_bytes, double in_flight);
 /* D(b): nanoseconds a read of a saturated device. */
 double flash_bottleneck_ns(const struct flash_params *flash, double read_bytes);
+/* R(b,1): latency of one read alone. */
+double flash_read_ns(const struct flash_params *flash, double read_bytes);
 
-/* Time to bring one step's misses: 'read_count' reads of 'read_bytes' with 'in_flight' outstanding: steady
- * throughput for all but the first round, plus one unloaded latency as ramp, plus batch_ns; never less than the latency of one
- * read.  0 reads cost 0 ns. */
+/* Time to bring one step's misses: N = 'read_count' reads of b = 'read_bytes' with n = 'in_flight'
+ * outstanding.  batch_ns + R(b,1) + (N - 1) D, and where N > n also (N - n) (1 + (n-1)/2N) (1/X - D):
+ * the first read's latency, the bottleneck's share of the others, and what latency costs beyond the
+ * bottleneck for those that waited their turn.  N/X and a constant for large N; N R(b,1) for n = 1;
+ * never less than one read's latency; grows with N and b, falls with n.  0 reads cost 0 ns. */
 double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uint64_t read_bytes,
 		      unsigned in_flight);
 
-/* Figures a user can act on. */
-double flash_saturation_in_flight(const struct flash_params *flash, double read_bytes); /* n* = (s + b/B1) / D(b) */
-double flash_half_bandwidth_bytes(const struct flash_params *flash);                    /* h * BM */
+/* Figures a user can act on.  n* = (s + b/B1) / D(b): reads in flight that saturate the device. */
+double flash_saturation_in_flight(const struct flash_params *flash, double read_bytes);
+/* h BM: the read size whose transfer costs what its request costs. */
+double flash_half_bandwidth_bytes(const struct flash_params *flash);
 
 #endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* compute.c - roofline compute of one token */
+#include "compute.h"
+
+#include <math.h>
+
+/* One kernel: as slow as the slower of its memory traffic and its arithmetic. */
+static double kernel_ns(const struct compute_params *compute, double bytes, double bytes_per_s,
+			double flops)
+{
+	return fmax(bytes / bytes_per_s, flops / compute->flops_per_s) * 1e9;
+}
+
+/* Matrix times vector: each weight is read once, multiplied and added. */
+static double gemv_ns(const struct compute_params *compute, enum weight_type weights,
+		      double weight_count)
+{
+	double bytes_per_s = weights == WEIGHT_F32 ? compute->gemv_f32_bytes_per_s
+						   : compute->gemv_f16_bytes_per_s;
+
+	return kernel_ns(compute, weight_count * weight_bytes(weights), bytes_per_s,
+			 2 * weight_count);
+}
+
+double compute_attention_ns(const struct compute_params *compute, const struct model *model,
+			    enum weight_type weights, uint64_t ctx)
+{
+	double d_model = (double)model->d_model;
+	double kv_width = d_model / (double)model->head_count * (double)model->kv_head_count;
+	double matrices = 2 * d_model * d_model + 2 * d_model * kv_width; /* q, out; k, v */
+	double cache_bytes = (double)ctx * 2 * kv_width * 4;
+	/* Every query head passes over the keys and the values, shared or not. */
+	double cache_flops = 2 * (double)ctx * 2 * d_model;
+
+	return gemv_ns(compute, weights, matrices) +
+	       kernel_ns(compute, cache_bytes, compute->kv_bytes_per_s, cache_flops) +
+	       compute->attention_ns;
+}
+
+double compute_ffn_ns(const struct compute_params *compute, const struct model *model,
+		      enum weight_type weights, uint64_t rows)
+{
+	double weight_count = (double)rows * 2 * (double)model->d_model;
+	double bytes_per_s =
+		weights == WEIGHT_F32 ? compute->ffn_f32_bytes_per_s : compute->ffn_f16_bytes_per_s;
+
+	return kernel_ns(compute, weight_count * weight_bytes(weights), bytes_per_s,
+			 2 * weight_count) +
+	       compute->ffn_ns;
+}
+
+double compute_head_ns(const struct compute_params *compute, const struct model *model,
+		       enum weight_type weights)
+{
+	return gemv_ns(compute, weights, (double)model->vocab_count * (double)model->d_model) +
+	       compute->head_ns;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* flash.c - the closed form of flash reads: steady state, and one batch of them */
+#include "flash.h"
+
+#include <assert.h>
+#include <math.h>
+
+/* (a^p + b^p)^(1/p) for a, b >= 0, scaled by the larger so that p = 64 does not overflow. */
+static double norm2(double a, double b, double p)
+{
+	double high = fmax(a, b), low = fmin(a, b);
+
+	if (high == 0)
+		return 0;
+	return high * pow(1 + pow(low / high, p), 1 / p);
+}
+
+/* s + b/B1: one read alone, before the bottleneck has its say. */
+static double stream_ns(const struct flash_params *flash, double read_bytes)
+{
+	return flash->latency_ns + read_bytes / flash->stream_bytes_per_s * 1e9;
+}
+
+double flash_bottleneck_ns(const struct flash_params *flash, double read_bytes)
+{
+	return norm2(1e9 / flash->request_rate_per_s, read_bytes / flash->peak_bytes_per_s * 1e9,
+		     flash->size_norm);
+}
+
+/* 1/X(b,n): nanoseconds from one completion to the next. */
+static double interval_ns(const struct flash_params *flash, double read_bytes, double in_flight)
+{
+	return norm2(stream_ns(flash, read_bytes) / in_flight,
+		     flash_bottleneck_ns(flash, read_bytes), flash->knee);
+}
+
+double flash_reads_per_s(const struct flash_params *flash, double read_bytes, double in_flight)
+{
+	assert(read_bytes > 0 && in_flight > 0);
+	return 1e9 / interval_ns(flash, read_bytes, in_flight);
+}
+
+double flash_read_ns(const struct flash_params *flash, double read_bytes)
+{
+	assert(read_bytes > 0);
+	return interval_ns(flash, read_bytes, 1);
+}
+
+/* The device in its simplest exact case (fixed latency, one fixed bottleneck, n reads kept in
+ * flight) sends the first read after its latency R and the others at least D apart: R + (N-1) D,
+ * all there is to say when the bottleneck is busy (n >= n*) or when one round does it (N <= n).
+ * Otherwise the N - n reads of later rounds come 1/X apart, not D.  That sum is exact at N = n, 2n,
+ * 3n, ...; in between, the last round is partly empty but takes as long, half a round on average
+ * over N, and (n-1)/(2N) of the N - n reads is that half round.  Each term falls with n and grows
+ * with N and b. */
+double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uint64_t read_bytes,
+		      unsigned in_flight)
+{
+	double count = (double)read_count, bytes = (double)read_bytes, width = in_flight;
+	double apart, extra, ns;
+
+	assert(read_bytes > 0 && in_flight > 0);
+	if (read_count == 0)
+		return 0;
+	apart = flash_bottleneck_ns(flash, bytes);
+	ns = flash->batch_ns + flash_read_ns(flash, bytes) + (count - 1) * apart;
+	if (count > width) {
+		extra = interval_ns(flash, bytes, width) - apart;
+		ns += (count - width) * (1 + (width - 1) / (2 * count)) * extra;
+	}
+	return ns;
+}
+
+double flash_saturation_in_flight(const struct flash_params *flash, double read_bytes)
+{
+	assert(read_bytes > 0);
+	return stream_ns(flash, read_bytes) / flash_bottleneck_ns(flash, read_bytes);
+}
+
+double flash_half_bandwidth_bytes(const struct flash_params *flash)
+{
+	return flash->peak_bytes_per_s / flash->request_rate_per_s;
+}
