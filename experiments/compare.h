@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* compare.h - predicted against measured: pairs of sim and real rows of one trial, and how good the predictions are
+ *
+ * Definitions after docs/costmodel.md and the design: error = |predicted - measured| / measured; a trial whose noise floor is above 8 %
+ * is listed as not judged; two policies closer than the noise floor are not ranked; Kendall tau over policies within 2 x of the best. */
+#ifndef FLASH_COMPARE_H
+#define FLASH_COMPARE_H
+
+#include "results.h"
+
+#include <stdio.h>
+
+enum component { COMPONENT_IO, COMPONENT_MEM, COMPONENT_COMPUTE, COMPONENT_TOTAL, COMPONENT__COUNT };
+
+struct comparison {
+	const struct result_row *sim, *real; /* same trial_hash */
+	double error_frac[COMPONENT__COUNT]; /* signed; NaN when the measured value is 0 */
+	bool judged;                         /* noise floor known and at most 8 % */
+	bool same_decisions;                 /* decision_hash, reads, bytes, loads are equal */
+};
+struct comparison_summary {
+	size_t pairs, judged, same_decisions;
+	double median_frac[COMPONENT__COUNT], p90_frac[COMPONENT__COUNT], bias_frac[COMPONENT__COUNT];
+	double within_10_frac;  /* share of judged trials whose total is within 10 % */
+	double kendall_tau, regret_frac;
+};
+
+/* Pair rows; *out is the caller's to free() and borrows the rows. */
+MUST_CHECK int compare_rows(struct comparison **out, size_t *count, const struct result_row *rows,
+			    size_t row_count, struct err *err);
+void compare_summarise(struct comparison_summary *summary, const struct comparison *pairs, size_t count);
+/* The table that demo and validate print: policy, DRAM, bytes and reads a token, predicted and measured ms by component, error, noise floor. */
+void compare_print(FILE *out, const struct comparison *pairs, size_t count,
+		   const struct comparison_summary *summary);
+/* The same facts as JSON. */
+void compare_json(FILE *out, const struct comparison *pairs, size_t count,
+		  const struct comparison_summary *summary);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* experiment_params.h - rows of an experiment YAML beside its parts (model, device, policy, target, worlds, sweep, figures) */
+STR(experiment, NULL, "name of the experiment")
+STR(about, "", "one sentence")
+U64(ctx, DIM_COUNT, 1, 1048576, "384", "context length that attention sees, tokens")
+U64(tokens, DIM_COUNT, 1, 1000000, "256", "tokens measured, after the warm-up")
+U64(warmup, DIM_COUNT, 0, 100000, "16", "tokens run before measuring")
+U64(seed, DIM_COUNT, 0, 9007199254740992.0, "7", "master seed: trace, replayed tokens, emulated stalls")
+U64(repeats, DIM_COUNT, 1, 1000, "5", "real: measurements of a trial, interleaved with those of the others")
+U64W(threads, DIM_COUNT, 2, 1024, threads_words, "all", "real: compute threads")
+WORD(sim_level, sim_level_words, "closed", "sim: closed form, or every read")
+STR(model_files, "", "real: folder that `model synth` made (its <weights>/ subfolder when there is one)")
+STR(trace, "", "trace file; empty: generated from the model's activity")
