@@ -50,7 +50,7 @@ struct param {
 	enum dim dim;
 	size_t offset;
 	double min, max;
-	const struct param_word *words; /* WORD: the values; U64W: words allowed beside numbers, word i stands for i < min */
+	const struct param_word *words; /* WORD: the values; U64W: stand beside numbers, word i for i < min */
 	const char *dflt; /* YAML text; NULL = must be given */
 	const char *help;
 };
@@ -90,6 +90,10 @@ MUST_CHECK int param_write_into(struct ynode *map, const struct param_table *tab
 /* The value of one row as text (unit_format or the word). Returns 'text'. */
 char *param_text(char *text, size_t size, const struct param *row, const void *from);
 const struct param *param_find(const struct param_table *table, const char *name); /* or NULL */
+
+/* A table's own rows: names, helps and words are there and unique, min <= max, and min, max and default
+ * pass the row's own reading.  EINVAL names the row.  Every table stands in a test that calls this. */
+MUST_CHECK int param_table_check(const struct param_table *table, struct err *err);
 
 /* A Markdown section: heading, about, one table row a parameter. For --help-config, docs/config.md. */
 void param_help(const struct param_table *table, FILE *out);

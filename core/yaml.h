@@ -3,8 +3,9 @@
  *
  * Read with libyaml, then kept as our own nodes, so that a document can be overlaid (--set, sweeps,
  * `base:` includes) while each value still answers where it was written.  Anchors and aliases are
- * resolved; tags, several documents in one file, and repeated keys are refused.  Depth is limited to 64, a document to
- * 100,000 nodes and 64 MiB. */
+ * resolved; tags, several documents in one file, and repeated keys are refused.  Depth is limited to
+ * 64, a document to 100,000 nodes (an alias counts as what it stands for), 1,000 anchors and 64 MiB, a
+ * key to 128 bytes. */
 #ifndef FLASH_YAML_H
 #define FLASH_YAML_H
 
@@ -18,10 +19,10 @@ enum ynode_kind { YNODE_SCALAR, YNODE_LIST, YNODE_MAP };
 /* Read-only for everybody but yaml.c. */
 struct ynode {
 	enum ynode_kind kind;
-	const char *file; /* lives as long as the document, or "--set" */
+	const char *file; /* or "--set", or an origin; lives as long as any node that has it */
 	int line, column; /* of the value, from 1 */
 	char *text;       /* scalar: its text; else NULL */
-	int quoted;       /* scalar: was in quotes, so it is text and nothing else */
+	int quoted;       /* scalar: was in quotes or a block, so it is text and nothing else */
 	size_t count;     /* list: items; map: pairs */
 	struct ynode **items;
 	struct ynode **keys; /* map: scalars, same order as items */
@@ -32,22 +33,33 @@ struct ynode {
 MUST_CHECK int yaml_load(struct ynode **out, const char *path, struct err *err);
 MUST_CHECK int yaml_parse(struct ynode **out, const char *text, const char *file, struct err *err);
 
-void ynode_free(struct ynode *node);                   /* deep; NULL is fine */
-struct ynode *ynode_clone(const struct ynode *node);   /* deep; NULL: out of memory */
+void ynode_free(struct ynode *node);                 /* deep; NULL is fine */
+struct ynode *ynode_clone(const struct ynode *node); /* deep; NULL: out of memory */
+
+/* New nodes that no file holds; 'origin' stands for the file in messages, line and column are 1.
+ * A scalar that YAML could not give back unquoted becomes quoted.  NULL: out of memory. */
+struct ynode *ynode_new_map(const char *origin);
+struct ynode *ynode_new_list(const char *origin);
+struct ynode *ynode_new_scalar(const char *origin, const char *text, int quoted);
+/* Add to a list's end; 'item' is owned by 'list' from here on, freed on failure (ENOMEM). */
+MUST_CHECK int ynode_append(struct ynode *list, struct ynode *item, struct err *err);
 
 /* The value of 'key', or NULL.  'map' must be a map. */
 struct ynode *ynode_get(const struct ynode *map, const char *key);
 /* As ynode_get() along "a.b.c"; NULL when any part is missing or no map. */
 struct ynode *ynode_at(const struct ynode *map, const char *path);
 /* Put 'value' (owned by 'map' from here on, freed on failure) at dotted 'path', making maps on the way
- * and replacing what stands there.  EINVAL when the path runs through a scalar or a list. */
+ * and replacing what stands there.  EINVAL when the path runs through a scalar or a list; on any
+ * failure 'map' is as it was. */
 MUST_CHECK int ynode_put(struct ynode *map, const char *path, struct ynode *value, struct err *err);
 /* Remove a key; 0 whether or not it was there. */
 void ynode_remove(struct ynode *map, const char *key);
-/* Deep overlay: maps merge key by key, anything else in 'over' replaces what stands in 'base'. */
+/* Deep overlay: maps merge key by key, anything else in 'over' replaces what stands in 'base'.  A
+ * merged map answers with the place of 'over'.  ENOMEM may leave 'base' merged in part. */
 MUST_CHECK int ynode_merge(struct ynode *base, const struct ynode *over, struct err *err);
 
-/* "key=value" of --set, the value read as YAML.  EINVAL names the argument. */
+/* "key=value" of --set, the value read as YAML; columns count from the argument's start.  EINVAL names
+ * the argument. */
 MUST_CHECK int ynode_set_arg(struct ynode *map, const char *arg, struct err *err);
 
 /* err_set(EINVAL) with "file:line:column: " of the node in front.  Returns EINVAL (or the first code). */
