@@ -83,19 +83,23 @@ static int folder_sync(const char *path, struct err *err)
 	return err->code;
 }
 
+/* stdio remembers that a write failed and not why: one byte more fails for the same reason. */
+static int write_err(struct newfile *file, struct err *err)
+{
+	if (write(fileno(file->stream), "", 1) < 0)
+		return err_errno(err, "%s: cannot write", file->path);
+	return err_set(err, EIO, "%s: cannot write: an earlier write failed", file->path);
+}
+
 int newfile_commit(struct newfile *file, struct err *err)
 {
-	/* A short write earlier leaves the stream's flag, and errno may be another's by now. */
-	int failed = ferror(file->stream);
 	int closed;
 
-	errno = 0;
-	if (!failed && (fflush(file->stream) != 0 || fsync(fileno(file->stream)) != 0))
+	if (ferror(file->stream))
+		write_err(file, err);
+	else if (fflush(file->stream) != 0 || fsync(fileno(file->stream)) != 0)
 		err_errno(err, "%s: cannot write", file->path);
-	else if (failed)
-		err_set(err, EIO, "%s: cannot write: an earlier write failed", file->path);
 	closed = fclose(file->stream);
-	file->stream = NULL;
 	if (closed != 0)
 		err_errno(err, "%s: cannot write", file->path);
 	if (!err->code && rename(file->temp, file->path) != 0)

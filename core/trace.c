@@ -262,30 +262,38 @@ static int read_tokens(struct header *header, const char *text, struct err *err)
 	return read_count(&header->trace->token_count, TOKENS_MAX, text, err);
 }
 
+/* One number up to a space or the end; strtod() alone takes spaces, hexadecimal, nan and inf too.
+ */
+static bool read_margin(double *margin, const char **at)
+{
+	size_t length = strcspn(*at, " ");
+	char *end;
+
+	if (length == 0 || strspn(*at, "+-.0123456789eE") < length)
+		return false;
+	*margin = strtod(*at, &end);
+	if (end != *at + length || !isfinite(*margin))
+		return false;
+	*at = end;
+	return true;
+}
+
 static int read_margins(struct header *header, const char *text, struct err *err)
 {
 	struct trace *trace = header->trace;
 	const char *at = text;
 
 	for (trace->margin_count = 0;; at++) {
-		char *end;
-
-		/* strtod() alone would take spaces, hexadecimal, nan and inf as well. */
-		if (strspn(at, "+-.0123456789eE") == 0)
-			break;
 		if (trace->margin_count == TRACE_PLANES_MAX - 1)
 			return err_set(err, EINVAL, "'%s', expected at most %d", text,
 				       TRACE_PLANES_MAX - 1);
-		trace->margins[trace->margin_count] = strtod(at, &end);
-		if (end == at || (*end != ' ' && *end != '\0') ||
-		    !isfinite(trace->margins[trace->margin_count]))
-			break;
+		if (!read_margin(&trace->margins[trace->margin_count], &at))
+			return err_set(err, EINVAL, "'%s', expected numbers with one space between",
+				       text);
 		trace->margin_count++;
-		at = end;
 		if (*at == '\0')
 			return 0;
 	}
-	return err_set(err, EINVAL, "'%s', expected numbers with one space between", text);
 }
 
 static int read_demand(struct header *header, const char *text, struct err *err)
