@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* plot.c - the script around a figure, and the only pipe to gnuplot */
+#include "plot.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static const struct figure_ops *const figures[] = {
+#define FIGURE(id) &figure_##id,
+#include "figures.h"
+#undef FIGURE
+};
+enum { FIGURE_COUNT = sizeof(figures) / sizeof(figures[0]) };
+
+const struct figure_ops *figure_at(size_t i)
+{
+	return i < FIGURE_COUNT ? figures[i] : NULL;
+}
+
+const struct figure_ops *figure_find(const char *name)
+{
+	for (size_t i = 0; i < FIGURE_COUNT; i++)
+		if (strcmp(figures[i]->name, name) == 0)
+			return figures[i];
+	return NULL;
+}
+
+/* Text inside a double-quoted gnuplot string: quotes and backslashes would end it, '_' and '^' are
+ * plain because every terminal is set noenhanced. */
+void figure_put_text(FILE *script, const char *text)
+{
+	fputc('"', script);
+	for (; *text; text++)
+		fputc(*text == '"' || *text == '\\' || (unsigned char)*text < ' ' ? '\'' : *text,
+		      script);
+	fputc('"', script);
+}
+
+static void write_frame(FILE *script, const struct figure_ops *figure)
+{
+	fprintf(script,
+		"do for [kind in \"png svg\"] {\n"
+		"reset\n"
+		"if (kind eq \"png\") { set terminal pngcairo noenhanced size %.0f,%.0f font "
+		"\"DejaVu Sans,10\" }\n"
+		"if (kind eq \"svg\") { set terminal svg noenhanced size %.0f,%.0f font \"DejaVu "
+		"Sans,12\" background \"white\" }\n"
+		"set output \"%s.\".kind\n"
+		"set style line 1 lc rgb \"#4477aa\" lw 2 pt 7\n"
+		"set style line 2 lc rgb \"#ee6677\" lw 2 pt 5\n"
+		"set style line 3 lc rgb \"#228833\" lw 2 pt 9\n"
+		"set style line 4 lc rgb \"#ccbb44\" lw 2 pt 13\n"
+		"set style line 5 lc rgb \"#aa3377\" lw 2 pt 11\n"
+		"set style line 6 lc rgb \"#66ccee\" lw 2 pt 4\n"
+		"set style line 7 lc rgb \"#bbbbbb\" lw 2 pt 6\n"
+		"set border 3 lc rgb \"#444444\"\n"
+		"set tics nomirror out\n"
+		"set grid ytics lc rgb \"#dddddd\" lw 1\n"
+		"%s"
+		"unset output\n"
+		"}\n",
+		figure->width, figure->height, figure->width, figure->height, figure->name,
+		figure->body);
+}
+
+static int make_folder(const char *path, struct err *err)
+{
+	if (mkdir(path, 0777) && errno != EEXIST)
+		return err_errno(err, "cannot make folder '%s'", path);
+	return 0;
+}
+
+/* The whole script into memory, so that the file and the pipe get the same bytes. */
+static int write_script(char **text, const struct figure_ops *figure, const struct result_row *rows,
+			size_t count, struct err *err)
+{
+	size_t bytes;
+	FILE *script = open_memstream(text, &bytes);
+
+	if (!script)
+		return err_nomem(err, "a figure's script", 0);
+	fprintf(script, "# %s - %s\n# draw again with: gnuplot %s.gp\n", figure->name, figure->help,
+		figure->name);
+	if (!figure->data(script, rows, count, err))
+		write_frame(script, figure);
+	if (fclose(script) && !err->code)
+		err_errno(err, "a figure's script");
+	return err->code;
+}
+
+static int save_script(const char *path, const char *text, struct err *err)
+{
+	FILE *file = fopen(path, "w");
+
+	if (!file)
+		return err_errno(err, "cannot write '%s'", path);
+	if (fputs(text, file) < 0)
+		err_errno(err, "'%s'", path);
+	if (fclose(file))
+		err_errno(err, "'%s'", path);
+	return err->code;
+}
+
+/* Quote for the shell: inside single quotes all is literal but the quote itself. */
+static void put_quoted(FILE *out, const char *text)
+{
+	fputc('\'', out);
+	for (; *text; text++)
+		fputs(*text == '\'' ? "'\\''" : (const char[]){*text, 0}, out);
+	fputc('\'', out);
+}
+
+static int pipe_to_gnuplot(const char *folder, const char *name, const char *text, struct err *err)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+	char *command = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&command, &bytes), *gnuplot;
+	int status, broken;
+
+	if (!out)
+		return err_nomem(err, "a command", 0);
+	fputs("cd ", out);
+	put_quoted(out, folder);
+	fprintf(out, " && exec gnuplot 2>%s.log", name);
+	if (fclose(out))
+		return err_nomem(err, "a command", 0);
+	sigaction(SIGPIPE, &ignore,
+		  &before); /* a gnuplot that dies early is an error, not our end */
+	gnuplot = popen(command, "w");
+	free(command);
+	if (!gnuplot) {
+		err_errno(err, "cannot start gnuplot");
+		goto out;
+	}
+	broken = fputs(text, gnuplot) < 0;
+	status = pclose(gnuplot);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		err_set(err, ENOENT, "gnuplot is not installed; the script is kept at '%s/%s.gp'",
+			folder, name);
+	else if (broken || status != 0)
+		err_set(err, EIO, "gnuplot failed on '%s/%s.gp' (its words are in %s.log)", folder,
+			name, name);
+out:
+	sigaction(SIGPIPE, &before, NULL);
+	return err->code;
+}
+
+/* What gnuplot said is kept only when it said something. */
+static void drop_empty_log(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && st.st_size == 0)
+		remove(path);
+}
+
+int figure_draw(const struct figure_ops *figure, const char *dir, const struct result_row *rows,
+		size_t count, struct err *err)
+{
+	char folder[4096], path[4200];
+	char *text = NULL;
+
+	if (snprintf(folder, sizeof(folder), "%s/figures", dir) >= (int)sizeof(folder))
+		return err_set(err, EINVAL, "folder name is too long: '%s'", dir);
+	if (make_folder(dir, err) || make_folder(folder, err))
+		goto out;
+	if (write_script(&text, figure, rows, count, err))
+		goto out;
+	snprintf(path, sizeof(path), "%s/%s.gp", folder, figure->name);
+	if (save_script(path, text, err))
+		goto out;
+	if (pipe_to_gnuplot(folder, figure->name, text, err))
+		goto out;
+	snprintf(path, sizeof(path), "%s/%s.log", folder, figure->name);
+	drop_empty_log(path);
+out:
+	free(text);
+	if (err->code)
+		err_where(err, "figure %s", figure->name);
+	return err->code;
+}
