@@ -170,12 +170,20 @@ struct results {
 	sqlite3_stmt *insert_token; /* a token: its row's id first */
 };
 
-/* SQLite's code as ours: EINVAL where another file was given, the system's own errno where it
- * knows. */
-static int db_errno(sqlite3 *db, int code)
+/* The system's error behind SQLite's: of the call or, as of a failed COMMIT, of the database's
+ * file. */
+static int db_system_errno(sqlite3 *db)
 {
 	int system = db ? sqlite3_system_errno(db) : 0;
 
+	if (db && !system)
+		sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &system);
+	return system ? system : EIO;
+}
+
+/* SQLite's code as ours: EINVAL where another file was given, the system's own where it knows. */
+static int db_errno(sqlite3 *db, int code)
+{
 	switch (code & 0xff) {
 	case SQLITE_FULL:
 		return ENOSPC;
@@ -190,9 +198,13 @@ static int db_errno(sqlite3 *db, int code)
 	case SQLITE_LOCKED:
 		return EBUSY;
 	case SQLITE_NOTADB:
+	case SQLITE_CONSTRAINT:
 		return EINVAL;
+	case SQLITE_CANTOPEN:
+	case SQLITE_IOERR:
+		return db_system_errno(db);
 	default:
-		return system ? system : EIO;
+		return EIO;
 	}
 }
 
@@ -460,25 +472,29 @@ static int check_columns(struct results *r, struct err *err)
 {
 	sqlite3_stmt *stmt;
 	size_t i = 0;
+	int code;
 
-	if (db_prepare(r, &stmt,
-		       "SELECT name FROM pragma_table_info('results') WHERE cid > 0 ORDER BY cid",
+	if (db_prepare(r, &stmt, "SELECT name FROM pragma_table_info('results') WHERE cid > 0",
 		       err))
 		return err->code;
-	for (; sqlite3_step(stmt) == SQLITE_ROW && !err->code; i++) {
+	for (; (code = sqlite3_step(stmt)) == SQLITE_ROW && !err->code; i++) {
 		const char *got = (const char *)sqlite3_column_text(stmt, 0);
 		const char *want = i < result_column_count ? result_columns[i].name : "no more";
 
-		if (!got || strcmp(got, want) != 0)
+		if (!got)
+			err_nomem(err, "a column's name", 0);
+		else if (strcmp(got, want) != 0)
 			err_set(err, EINVAL,
-				"%s: column %zu of table results is %s, expected %s: written by "
-				"another version",
-				r->path, i + 1, got ? got : "?", want);
+				"%s: column %zu of table results is %s, expected %s:"
+				" written by another version",
+				r->path, i + 1, got, want);
 	}
-	if (!err->code && i < result_column_count)
+	if (code != SQLITE_DONE && code != SQLITE_ROW)
+		db_err(r, err, "read its columns");
+	else if (i < result_column_count)
 		err_set(err, EINVAL,
-			"%s: table results has %zu columns, expected %zu: written by another "
-			"version",
+			"%s: table results has %zu columns, expected %zu:"
+			" written by another version",
 			r->path, i, result_column_count);
 	sqlite3_finalize(stmt);
 	return err->code;
@@ -838,6 +854,7 @@ static int list_token(struct token_list *list, sqlite3_stmt *stmt, struct err *e
 		list->tokens = tokens;
 		list->room = room;
 	}
+	memset(&list->tokens[list->count], 0, sizeof(*list->tokens)); /* its padding, too */
 	for (int i = 0; i < TOKEN_COLUMN_COUNT; i++)
 		token_put(&list->tokens[list->count], &token_columns[i],
 			  sqlite3_column_int64(stmt, i));
