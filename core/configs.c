@@ -26,8 +26,7 @@ const char *config_kind_name(enum config_kind kind)
 	return kind_names[kind];
 }
 
-/* ---- the names that there are -----------------------------------------------------------------
- */
+/* ---- the names that there are ---- */
 
 enum { ROOTS = 3 };
 
@@ -127,8 +126,9 @@ static int word_unknown(enum config_kind kind, const char *word, struct err *err
 	for (size_t i = 0; i < ROOTS && rc == 0; i++)
 		rc = names_scan(&names, roots[i], kind);
 	if (rc) {
+		err_nomem(err, "names of configs", (names.count + 1) * sizeof(*names.all));
 		names_free(&names);
-		return err_nomem(err, "names of configs", 0);
+		return err->code;
 	}
 	if (names.count)
 		qsort(names.all, names.count, sizeof(*names.all), name_compare);
@@ -146,8 +146,7 @@ static int word_unknown(enum config_kind kind, const char *word, struct err *err
 	return err->code;
 }
 
-/* ---- one file ---------------------------------------------------------------------------------
- */
+/* ---- one file ---- */
 
 static int is_file(const char *path)
 {
@@ -197,8 +196,7 @@ int config_find(char *path, size_t size, enum config_kind kind, const char *name
 	return word_unknown(kind, name, err);
 }
 
-/* ---- chains of `base:` ------------------------------------------------------------------------
- */
+/* ---- chains of `base:` ---- */
 
 /* The files that led here, each on the stack of the call that opened it. */
 struct link {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* configs.h - parts by name: `device: m1-max`, `model: opt-6.7b`, `policy: all`
  *
- * A part is named three ways: a word (configs/<kind>/<word>.yaml is looked up), a path (has a '/' or
- * ends in .yaml; relative to the file that names it), or the mapping itself written in place.  A part
- * may name another of its kind to start from with `base:`, and states only what differs.
- * Look-up of words: $FLASHCAST_CONFIGS, then the installed data folder, then the source tree's configs/
- * (both fixed at build time).  A word that is nowhere is an error that lists what there is and the nearest name; there
- * is no silent default. */
+ * A part is named three ways: a word (configs/<kind>/<word>.yaml is looked up), a path (has a '/'
+ * or ends in .yaml; relative to the file that names it), or the mapping itself written in place.  A
+ * part may name another of its kind to start from with `base:`, and states only what differs.
+ * Look-up of words: $FLASHCAST_CONFIGS, then the installed data folder, then the source tree's
+ * configs/ (both fixed at build time).  A word that is nowhere is an error that lists what there is
+ * and the nearest name; there is no silent default. */
 #ifndef FLASH_CONFIGS_H
 #define FLASH_CONFIGS_H
 
@@ -21,8 +21,8 @@ const char *config_kind_name(enum config_kind kind); /* "device", ... = the fold
 MUST_CHECK int config_find(char *path, size_t size, enum config_kind kind, const char *name,
 			   const char *from_file, struct err *err);
 
-/* The part's own mapping, `base:` chains merged (at most 8 deep, circles refused), owned by the caller:
- * from a scalar (word or path) or a mapping node. */
+/* The part's own mapping, `base:` chains merged (at most 8 deep, circles refused), owned by the
+ * caller: from a scalar (word or path) or a mapping node. */
 MUST_CHECK int config_resolve(struct ynode **out, enum config_kind kind, const struct ynode *named,
 			      struct err *err);
 /* The same for a word or path given on the command line. */

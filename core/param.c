@@ -11,8 +11,7 @@
 
 enum { NAME_MAX_LEN = 64, VALUE_TEXT = 512, LIST_TEXT = 400, SHOWN_MAX = 64 };
 
-/* ---- near names -------------------------------------------------------------------------------
- */
+/* ---- near names ---- */
 
 static size_t min_of(size_t a, size_t b)
 {
@@ -81,8 +80,7 @@ static void names_join(char *text, size_t size, const char *const *names, size_t
 	}
 }
 
-/* ---- words ------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 enum { WORDS_MAX = 64 };
 
@@ -120,8 +118,7 @@ static int word_unknown(const struct param *row, const char *text, struct err *e
 	return err_set(err, EINVAL, "'%.*s' is none of %s", SHOWN_MAX, text, list);
 }
 
-/* ---- reading one value ------------------------------------------------------------------------
- */
+/* ---- reading one value ---- */
 
 /* What a row wants, for messages and help. */
 static const char *row_wants(const struct param *row, char *text, size_t size)
@@ -321,8 +318,7 @@ static int node_read(const struct param *row, const struct ynode *node, void *to
 	return rc ? err_set(err, rc, "%s", what.msg) : 0;
 }
 
-/* ---- reading a mapping ------------------------------------------------------------------------
- */
+/* ---- reading a mapping ---- */
 
 const struct param *param_find(const struct param_table *table, const char *name)
 {
@@ -349,7 +345,7 @@ static size_t also_count(const char *const *also)
 }
 
 /* All names that a mapping may hold, for hints; *count of them, the caller frees the array. */
-static const char **set_names(const struct param_set *set, size_t *count)
+static const char **set_names(const struct param_set *set, size_t *count, struct err *err)
 {
 	size_t most = also_count(set->also), used = 0;
 	const char **names;
@@ -357,8 +353,10 @@ static const char **set_names(const struct param_set *set, size_t *count)
 	for (size_t d = 0; d < set->count; d++)
 		most += set->dests[d].table->count;
 	names = malloc((most + 1) * sizeof(*names));
-	if (!names)
+	if (!names) {
+		err_nomem(err, "names of parameters", (most + 1) * sizeof(*names));
 		return NULL;
+	}
 	for (size_t d = 0; d < set->count; d++) {
 		for (size_t i = 0; i < set->dests[d].table->count; i++)
 			names[used++] = set->dests[d].table->rows[i].name;
@@ -372,12 +370,12 @@ static const char **set_names(const struct param_set *set, size_t *count)
 static int key_unknown(const struct param_set *set, const struct ynode *key, struct err *err)
 {
 	size_t count = 0;
-	const char **names = set_names(set, &count);
+	const char **names = set_names(set, &count, err);
 	char list[LIST_TEXT];
 	const char *near;
 
 	if (!names)
-		return err_nomem(err, "names of parameters", 0);
+		return err->code;
 	near = near_name(key->text, names, count);
 	names_join(list, sizeof(list), names, count);
 	free(names);
@@ -469,8 +467,7 @@ int param_defaults(const struct param_table *table, void *to, struct err *err)
 	return dest_default(&dest, NULL, err);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 static void u64_text(char *text, size_t size, uint64_t value, const struct param *row)
 {
@@ -549,8 +546,7 @@ struct ynode *param_write(const struct param_table *table, const void *from)
 	return map;
 }
 
-/* ---- help -------------------------------------------------------------------------------------
- */
+/* ---- help ---- */
 
 /* A cell of a Markdown table: a bar would end it. */
 static void cell_write(const char *text, FILE *out)
@@ -596,8 +592,8 @@ static void value_help(const struct param *row, FILE *out)
 		fputs(" | ", out);
 		return;
 	}
-	bound_text(min, sizeof(min), row->min);
-	bound_text(max, sizeof(max), row->max);
+	unit_format(min, sizeof(min), row->min, row->dim);
+	unit_format(max, sizeof(max), row->max, row->dim);
 	fprintf(out, " | %s to %s", min, max);
 }
 
@@ -622,8 +618,7 @@ void param_help(const struct param_table *table, FILE *out)
 	fputc('\n', out);
 }
 
-/* ---- washing a table --------------------------------------------------------------------------
- */
+/* ---- washing a table ---- */
 
 static int name_check(const struct param_table *table, size_t at, struct err *err)
 {

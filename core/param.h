@@ -4,17 +4,17 @@
  * A `*_params.h` file holds rows such as
  *
  *	U64(read_lat_ns, DIM_TIME, 1, 1e9, "80us", "one 4 KiB random read, queue depth 1")
- *	F64(bw_bytes_per_s, DIM_BANDWIDTH, 1, 1e12, NULL, "large sequential reads, device saturated")
+ *	F64(bw_bytes_per_s, DIM_BANDWIDTH, 1, 1e12, NULL, "large sequential reads")
  *	WORD(layout, layout_words, "bundle", "how a neuron's row and column lie on flash")
  *	BOOL(tied, "true", "the head is the embedding matrix")
  *	STR(about, "", "one sentence")
  *
- *	U64W(chunk, DIM_BYTES, 4096, 1 << 20, chunk_words, "row", "request size; a word stands for its index")
+ *	U64W(chunk, DIM_BYTES, 4096, 1 << 20, chunk_words, "row", "a word stands for its index")
  *
- * (name, [dimension, min, max | words,] default as YAML text or NULL = required, help) and is read twice:
- * between param_fields.h and param_end.h it becomes the members of a struct (uint64_t, double,
- * unsigned, bool, char[PARAM_STR]); between param_rows.h and param_end.h, with PARAM_OWNER defined as
- * the struct, it becomes the rows of a table for strict reading, writing and help.
+ * (name, [dimension, min, max | words,] default as a scalar's text or NULL = required, help) and is
+ * read twice: between param_fields.h and param_end.h it becomes the members of a struct (uint64_t,
+ * double, unsigned, bool, char[PARAM_STR]); between param_rows.h and param_end.h, with PARAM_OWNER
+ * defined as the struct, it becomes the rows of a table for strict reading, writing and help.
  *
  *	struct dram_params {                    static const struct param rows[] = {
  *	#include "param_fields.h"               #define PARAM_OWNER dram_params
@@ -50,8 +50,8 @@ struct param {
 	enum dim dim;
 	size_t offset;
 	double min, max;
-	const struct param_word *words; /* WORD: the values; U64W: stand beside numbers, word i for i < min */
-	const char *dflt; /* YAML text; NULL = must be given */
+	const struct param_word *words; /* WORD: the values; U64W: beside numbers, word i for i < min */
+	const char *dflt; /* a scalar's text; NULL = must be given */
 	const char *help;
 };
 
@@ -68,9 +68,10 @@ struct param_dest {
 	void *to;
 };
 
-/* Fill each dest from 'map' (NULL = an empty mapping): defaults for what is absent, strict for what is
- * there.  Every key of 'map' must be a row of one of the tables or stand in 'also' (NULL-ended names of
- * keys that the caller reads itself; may be NULL).  EINVAL messages:
+/* Fill each dest from 'map' (NULL = an empty mapping): defaults for what is absent, strict for what
+ * is there.  Every key of 'map' must be a row of one of the tables or stand in 'also' (NULL-ended
+ * names of keys that the caller reads itself; may be NULL).  A number in quotes is text, and
+ * refused. Whole numbers in plain digits keep all 64 bits.  EINVAL messages:
  *	f.yaml:3:14: read_lat_ns: 0 is outside [1, 1e+09] ns
  *	f.yaml:3:14: read_lat_ns: '80MB' is bytes, wanted a time
  *	f.yaml:3:1: unknown key read_lat_us (did you mean read_lat_ns?)
@@ -81,25 +82,27 @@ MUST_CHECK int param_read(const struct param_dest *dests, size_t count, const st
 /* All rows at their defaults; EINVAL names a row that has none. */
 MUST_CHECK int param_defaults(const struct param_table *table, void *to, struct err *err);
 
-/* A new map node with every row of the table, as param_read() would read it back. NULL: no memory. */
+/* A new map node with every row of the table, as param_read() reads it back.  NULL: no memory. */
 struct ynode *param_write(const struct param_table *table, const void *from);
 /* Add the rows to a map that stands. */
-MUST_CHECK int param_write_into(struct ynode *map, const struct param_table *table, const void *from,
-				struct err *err);
+MUST_CHECK int param_write_into(struct ynode *map, const struct param_table *table,
+				const void *from, struct err *err);
 
 /* The value of one row as text (unit_format or the word). Returns 'text'. */
 char *param_text(char *text, size_t size, const struct param *row, const void *from);
 const struct param *param_find(const struct param_table *table, const char *name); /* or NULL */
 
-/* A table's own rows: names, helps and words are there and unique, min <= max, and min, max and default
- * pass the row's own reading.  EINVAL names the row.  Every table stands in a test that calls this. */
+/* A table's own rows: names, helps and words are there and unique, min <= max, and min, max and
+ * default pass the row's own reading.  EINVAL names the row.  Every table stands in a test that
+ * calls this. */
 MUST_CHECK int param_table_check(const struct param_table *table, struct err *err);
 
-/* A Markdown section: heading, about, one table row a parameter. For --help-config, docs/config.md. */
+/* A Markdown section: heading, about, one row a parameter; for --help-config, docs/config.md. */
 void param_help(const struct param_table *table, FILE *out);
 
-/* The nearest of 'count' names to 'got' by edit distance, or NULL when none is near (distance at most
- * a third of its length, at least 1 allowed).  Used for every "did you mean". */
+/* The nearest of 'count' names to 'got' by edit distance (a swap of neighbours is one edit), or
+ * NULL when none is near (at most a third of its length, at least 1 allowed).  For every "did you
+ * mean". */
 const char *near_name(const char *got, const char *const *names, size_t count);
 
 /* A word's value by its text; -1 when unknown. */
