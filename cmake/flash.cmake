@@ -22,6 +22,16 @@ endif()
 add_library(flash_exact_math INTERFACE)
 target_compile_options(flash_exact_math INTERFACE -fno-fast-math -ffp-contract=off)
 
+# What the program says of itself: --version, and the version and git_rev of every result row.
+execute_process(COMMAND git -C ${PROJECT_SOURCE_DIR} describe --always --dirty --abbrev=12
+	OUTPUT_VARIABLE FLASH_GIT_REV OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT FLASH_GIT_REV)
+	set(FLASH_GIT_REV unknown)
+endif()
+add_library(flash_version INTERFACE)
+target_compile_definitions(flash_version INTERFACE
+	FLASH_VERSION="${PROJECT_VERSION}" FLASH_GIT_REV="${FLASH_GIT_REV}")
+
 # flash_test(NAME folder/test_x.c LIBS ... [LABELS ...]) - one executable and one CTest for one file
 function(flash_test name source)
 	cmake_parse_arguments(T "" "TIMEOUT" "LIBS;LABELS" ${ARGN})

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cli.h - what main() and the verbs share */
+#ifndef FLASH_CLI_H
+#define FLASH_CLI_H
+
+#include "args.h"
+#include "experiment.h"
+
+/* A verb gets the arguments after its name.  0, or err->code: EINVAL ends the process with 2, all
+ * else with 1. */
+#define VERB(name, about) MUST_CHECK int verb_##name(int argc, char **argv, struct err *err);
+#include "verbs.h"
+#undef VERB
+
+/* A verb of verbs ("model synth"): runs the one that argv[0] names. */
+struct subverb {
+	const char *name, *about;
+	int (*run)(int argc, char **argv, struct err *err);
+};
+MUST_CHECK int subverb_run(const char *verb, const struct subverb *subs, size_t count, int argc,
+			   char **argv, struct err *err);
+
+/* Draw an experiment's figures from the rows in DIR; a figure that fails is told on stderr and
+ * counted, the others go on. */
+MUST_CHECK int draw_figures(const char *dir, char *const *names, size_t count, struct err *err);
+
+/* Every parameter table as Markdown: docs/config.md. */
+void config_help(FILE *out);
+
+#endif

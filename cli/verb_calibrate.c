@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* verb_calibrate.c - `calibrate`: probes and fits become a device profile */
+#include "cli.h"
+
+#include "calibrate.h"
+#include "configs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+struct calibrate_args {
+	const char *dir, *device, *out, *name;
+	uint64_t threads, seed;
+	double budget_ns;
+};
+
+static int read_target(struct real_target *target, const char *name, struct err *err)
+{
+	struct ynode *map = NULL;
+
+	if (!name || config_load(&map, CONFIG_DEVICE, name, err)) {
+		if (err->code)
+			return err->code;
+		if (yaml_parse(&map, "disk", "--device", err))
+			return err->code;
+	}
+	(void)!real_target_read(target, map, err);
+	ynode_free(map);
+	return err->code;
+}
+
+static int run_calibrate(const struct calibrate_args *args, struct err *err)
+{
+	struct real_target target;
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	struct calibrate_options options = {
+		.model_dir = args->dir,
+		.target = &target,
+		.threads =
+			args->threads ? (unsigned)args->threads : (unsigned)(cores > 0 ? cores : 1),
+		.seconds = args->budget_ns / 1e9,
+		.seed = args->seed,
+		.name = args->name,
+	};
+
+	if (!args->dir)
+		return err_set(
+			err, EINVAL,
+			"--dir MODEL is missing: the synthesised model whose files are read");
+	if (!args->out)
+		return err_set(err, EINVAL, "-o FILE is missing: the device profile to write");
+	if (read_target(&target, args->device, err) || calibrate(&options, args->out, stdout, err))
+		return err->code;
+	printf("wrote %s\n", args->out);
+	return 0;
+}
+
+int verb_calibrate(int argc, char **argv, struct err *err)
+{
+	struct calibrate_args got = {.name = "this-host", .seed = 1, .budget_ns = 30e9};
+	const struct opt opts[] = {
+		{"dir", 'd', OPT_TEXT, &got.dir, "MODEL",
+		 "folder that `model synth` made; its FFN file is what is read", 0, 0},
+		{"device", 0, OPT_TEXT, &got.device, "DEVICE",
+		 "an emulated device (name or YAML); without it the disk under MODEL", 0, 0},
+		{"out", 'o', OPT_TEXT, &got.out, "FILE", "the device profile to write", 0, 0},
+		{"name", 0, OPT_TEXT, &got.name, "NAME", "of the profile; default this-host", 0, 0},
+		{"threads", 't', OPT_COUNT, &got.threads, "N",
+		 "compute threads; 0 or none: all cores", 0, 0},
+		{"time", 0, OPT_UNIT, &got.budget_ns, "TIME", "budget for all of it; default 30s",
+		 DIM_TIME, 0},
+		{"seed", 0, OPT_COUNT, &got.seed, "N", "of offsets and orders; default 1", 0, 0},
+	};
+	const struct verb_spec spec = {
+		.usage = "calibrate --dir MODEL [--device DEVICE] -o FILE.yaml [OPTIONS]",
+		.about = "Measures flash (request size x reads in flight), the store's copies and "
+			 "the kernels, on this host or on an\n"
+			 "emulated device, fits the cost model and writes a device profile with "
+			 "intervals, noise floor and provenance.\n"
+			 "Foreign disk traffic is noticed, retried and told.",
+		.opts = opts,
+		.opt_count = sizeof(opts) / sizeof(opts[0]),
+	};
+	struct args args;
+
+	if (!args_parse(&args, &spec, argc, argv, err) && !args.helped)
+		(void)!run_calibrate(&got, err);
+	args_fini(&args, &spec);
+	return err->code;
+}

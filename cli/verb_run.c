@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* verb_run.c - `run` sweeps an experiment; `validate` runs both worlds and judges the predictions
+ */
+#include "cli.h"
+
+#include "compare.h"
+#include "runner.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct run_args {
+	const char *dir, *world, *shard;
+	uint64_t jobs;
+	bool resume, layers, json, no_figures;
+	struct arg_list sets;
+};
+
+static int choose_worlds(struct runner_options *options, const struct experiment *experiment,
+			 const char *world, struct err *err)
+{
+	bool sim = experiment->in_sim, real = experiment->in_real;
+
+	if (world && strcmp(world, "both") != 0 && strcmp(world, "sim") != 0 &&
+	    strcmp(world, "real") != 0)
+		return err_set(err, EINVAL, "--world: got '%s', expected sim, real or both", world);
+	if (world) {
+		sim = strcmp(world, "real") != 0;
+		real = strcmp(world, "sim") != 0;
+	}
+	options->sim = sim;
+	options->real = real;
+	return 0;
+}
+
+/* "2/5": the second of five shards. */
+static int read_shard(struct runner_options *options, const char *text, struct err *err)
+{
+	char tail;
+
+	if (!text)
+		return 0;
+	if (sscanf(text, "%u/%u%c", &options->shard, &options->shard_count, &tail) != 2 ||
+	    options->shard < 1 || options->shard > options->shard_count)
+		return err_set(err, EINVAL, "--shard: got '%s', expected I/N with 1 <= I <= N",
+			       text);
+	return 0;
+}
+
+static int judge(const char *dir, bool json, bool wanted, struct err *err)
+{
+	struct results *results = NULL;
+	struct result_row *rows = NULL;
+	struct comparison *pairs = NULL;
+	struct comparison_summary summary;
+	size_t row_count = 0, pair_count = 0;
+
+	if (results_open(&results, dir, err) || results_all(results, &rows, &row_count, err) ||
+	    compare_rows(&pairs, &pair_count, rows, row_count, err))
+		goto out;
+	if (pair_count) {
+		compare_summarise(&summary, pairs, pair_count);
+		if (json)
+			compare_json(stdout, pairs, pair_count, &summary);
+		else
+			compare_print(stdout, pairs, pair_count, &summary);
+	} else if (wanted) {
+		err_set(err, ENODATA, "'%s' holds no trial that ran in both worlds", dir);
+	}
+out:
+	free(pairs);
+	free(rows);
+	results_close(results);
+	return err->code;
+}
+
+static int run_experiment(const char *path, const struct run_args *args, bool validate,
+			  struct err *err)
+{
+	struct experiment experiment = {0};
+	struct runner_options options = {.dir = args->dir,
+					 .jobs = (unsigned)args->jobs,
+					 .resume = args->resume,
+					 .layers = args->layers};
+	struct runner_totals totals = {0};
+	struct err later = {
+		0}; /* what failed in some trial must not keep the figures from being drawn */
+
+	if (!args->dir)
+		return err_set(err, EINVAL, "-o DIR is missing: where rows and figures go");
+	if (read_shard(&options, args->shard, err) ||
+	    experiment_load(&experiment, path, args->sets.items, args->sets.count, err) ||
+	    choose_worlds(&options, &experiment, validate ? "both" : args->world, err))
+		goto out;
+	options.progress = progress_open(experiment.name, (double)experiment.trial_count);
+	if (runner_run(&totals, &experiment, &options, &later) && totals.done + totals.kept == 0) {
+		*err = later;
+		goto out;
+	}
+	progress_close(options.progress);
+	options.progress = NULL;
+	if (judge(args->dir, args->json, validate, err))
+		goto out;
+	if (!args->no_figures && experiment.figure_count)
+		(void)!draw_figures(args->dir, experiment.figures, experiment.figure_count, err);
+	fprintf(args->json ? stderr : stdout,
+		"%zu rows done, %zu kept, %zu failed: %s/results.csv, %s/results.sqlite%s\n",
+		totals.done, totals.kept, totals.failed, args->dir, args->dir,
+		experiment.figure_count && !args->no_figures ? ", figures/" : "");
+	if (later.code)
+		*err = later;
+out:
+	progress_close(options.progress);
+	experiment_fini(&experiment);
+	return err->code;
+}
+
+static int run_or_validate(int argc, char **argv, bool validate, struct err *err)
+{
+	struct run_args got = {.jobs = 0};
+	const struct opt opts[] = {
+		{"out", 'o', OPT_TEXT, &got.dir, "DIR",
+		 "where rows, resolved configs and figures go", 0, 0},
+		{"set", 's', OPT_LIST, &got.sets, "KEY=VALUE",
+		 "overlay a key of the experiment by its dotted path; may be repeated", 0, 0},
+		{"jobs", 'j', OPT_COUNT, &got.jobs, "N",
+		 "threads of the simulator; 0 or none: all cores", 0, 0},
+		{"resume", 'r', OPT_FLAG, &got.resume, NULL, "keep rows that DIR holds already", 0,
+		 0},
+		{"shard", 0, OPT_TEXT, &got.shard, "I/N",
+		 "run only every N-th trial, from the I-th", 0, 0},
+		{"layers", 0, OPT_FLAG, &got.layers, NULL,
+		 "keep a line a layer in table `tokens` too", 0, 0},
+		{"json", 0, OPT_FLAG, &got.json, NULL, "the comparison as JSON on standard output",
+		 0, 0},
+		{"no-figures", 0, OPT_FLAG, &got.no_figures, NULL, "rows only", 0, 0},
+		{"world", 'w', OPT_TEXT, &got.world, "WORLD",
+		 "sim, real or both, whatever the experiment says", 0, 0},
+	};
+	const struct verb_spec spec = {
+		.usage = validate ? "validate EXPERIMENT.yaml -o DIR [OPTIONS]"
+				  : "run EXPERIMENT.yaml -o DIR [OPTIONS]",
+		.about = validate ? "Runs every trial in both worlds and judges the predictions "
+				    "against the measurements."
+				  : "Runs the sweep of an experiment: one row a trial and world. "
+				    "Rows land as they are done;\n"
+				    "a killed run goes on with --resume. EXPERIMENT is a path or a "
+				    "name under configs/experiment.",
+		.opts = opts,
+		.opt_count = sizeof(opts) / sizeof(opts[0]) -
+			     (validate ? 1 : 0), /* the last one is --world */
+		.operands_least = 1,
+		.operands_most = 1,
+	};
+	struct args args;
+
+	if (!args_parse(&args, &spec, argc, argv, err) && !args.helped)
+		(void)!run_experiment(args.operands.items[0], &got, validate, err);
+	args_fini(&args, &spec);
+	return err->code;
+}
+
+int verb_run(int argc, char **argv, struct err *err)
+{
+	return run_or_validate(argc, argv, false, err);
+}
+
+int verb_validate(int argc, char **argv, struct err *err)
+{
+	return run_or_validate(argc, argv, true, err);
+}
