@@ -23,7 +23,10 @@ struct demand_ops {
 				uint32_t layer, uint64_t *neurons);
 };
 
-#define DEMAND(name) extern const struct demand_ops demand_##name;
+/* The help line is an array of its own, so that it is also a constant of the words' table. */
+#define DEMAND(name)                                                                               \
+	extern const char demand_##name##_help[];                                                  \
+	extern const struct demand_ops demand_##name;
 #include "demands.h"
 #undef DEMAND
 

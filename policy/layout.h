@@ -13,7 +13,9 @@ struct layout_ops {
 	unsigned region_count;
 };
 
-#define LAYOUT(name) extern const struct layout_ops layout_##name;
+#define LAYOUT(name)                                                                               \
+	extern const char layout_##name##_help[];                                                  \
+	extern const struct layout_ops layout_##name;
 #include "layouts.h"
 #undef LAYOUT
 

@@ -13,7 +13,9 @@ struct persistence_ops {
 	double (*kept_frac)(const struct policy_config *config, enum region region);
 };
 
-#define PERSISTENCE(name) extern const struct persistence_ops persistence_##name;
+#define PERSISTENCE(name)                                                                          \
+	extern const char persistence_##name##_help[];                                             \
+	extern const struct persistence_ops persistence_##name;
 #include "persistences.h"
 #undef PERSISTENCE
 

@@ -61,9 +61,17 @@ void policy_demand_at(struct policy *policy, struct demand *demand, uint32_t tok
 MUST_CHECK int policy_step(struct policy *policy, const struct demand *demand,
 			   const uint64_t *resident, struct plan *plan, struct err *err);
 
+/* Forget what the steps so far left behind (residency state): run() begins with it. */
+void policy_restart(struct policy *policy);
+const struct policy_config *policy_config_of(const struct policy *policy);
+uint32_t policy_token_count(const struct policy *policy); /* of the trace; UINT32_MAX without one */
+struct region_shape;
+const struct region_shape *policy_region_shapes(const struct policy *policy); /* by region (reads.h) */
+
 uint32_t policy_capacity_rows(const struct policy *policy); /* most resident rows of a layer */
 uint32_t policy_pinned_rows(const struct policy *policy);   /* rows 0 .. n-1 that always stay */
-/* Leading bytes of a region that always stay in DRAM (a multiple of TENSOR_ALIGN, or all of it). */
+/* Leading bytes of a region that always stay in DRAM (a multiple of TENSOR_ALIGN, or all of it;
+ * FFN regions: the pinned rows). */
 uint64_t policy_kept_bytes(const struct policy *policy, enum region region);
 
 #endif

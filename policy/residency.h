@@ -3,7 +3,13 @@
  *
  * One file a member (residency_<name>.c, ending in its ops), one line in residencies.h: it then exists in
  * both worlds, in YAML (`residency: <name>`, its own parameters beside it), in --help and in the plots.
- * A member sees demands in program order and nothing else, so one trace gives one list of decisions. */
+ * A member sees demands in program order and nothing else, so one trace gives one list of decisions.
+ *
+ * Rules that run.c holds every step to (evict first, then load):
+ *	evict within resident, and holding no pinned and no demanded row (transient members: see below)
+ *	load apart from what is still resident
+ *	the result holds the demand and fits the capacity
+ * A member with a row `cap_frac` is given capacity_rows = floor(cap_frac * d_ffn); else it is d_ffn. */
 #ifndef FLASH_RESIDENCY_H
 #define FLASH_RESIDENCY_H
 
@@ -20,6 +26,10 @@ struct residency_ops {
 	const char *help; /* the line that --help prints */
 	const struct param_table *params; /* own rows; NULL = none */
 	size_t params_bytes;
+	/* Rows live for one step only: nothing is reused. Every row that is not pinned leaves before the layer's next
+	 * step, and what is demanded again is read again: evict = resident less pinned, load = demand less pinned, which the
+	 * check demands to the bit.  A store that evicts first and loads then needs no word of this. */
+	bool transient;
 
 	/* State grows with env; the caller allocates it zeroed, a member never mallocs. */
 	size_t (*state_bytes)(const struct residency_env *env, const void *params);
@@ -31,7 +41,9 @@ struct residency_ops {
 		    uint64_t *evict, uint64_t *load, struct err *err);
 };
 
-#define RESIDENCY(name) extern const struct residency_ops residency_##name;
+#define RESIDENCY(name)                                                                            \
+	extern const char residency_##name##_help[];                                               \
+	extern const struct residency_ops residency_##name;
 #include "residencies.h"
 #undef RESIDENCY
 

@@ -27,7 +27,8 @@ struct run_options {
 	const struct world_ops *ops;
 	void *world;
 	FILE *decisions;              /* the decision log as text (decision_log.h); NULL = digest only */
-	/* Called after every token (layer -1) and, with layers = true, after every layer. Non-zero stops the run with ECANCELED. May be NULL. */
+	/* Called after every token (layer -1) and, with layers = true, after every layer (the head as layer
+	 * layer_count), whose total_ns is its io_wait + mem + compute. Non-zero stops the run with ECANCELED. May be NULL. */
 	int (*book)(void *arg, uint32_t token, int32_t layer, const struct books *books);
 	void *book_arg;
 	bool layers;

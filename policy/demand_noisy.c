@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* demand_noisy.c - true ReLU with a predictor's errors, drawn from the pre-activation margin
+ *
+ * A predictor errs where the pre-activation is near 0 (the paper's Fig 3a), and on the same neurons
+ * again and again.  So its misses (false negatives) are the weakest of the active: whole bands
+ * between two planes of the trace as long as they fit in fn_frac, and of the next stronger band a
+ * fixed subset of neurons.  Its false alarms are the nearest of the inactive, likewise.  The subset
+ * is fixed for each layer (a hash of layer and neuron), not drawn for each token: independent flips
+ * would make neurons come and go that a real predictor asks for steadily, and about double the I/O.
+ * Misses take the low end of the hash and false alarms the high end, so that a neuron leans one
+ * way.
+ *
+ * Planes and subsets are set in init() from at most SAMPLES tokens spread over the trace, each
+ * layer for itself; over the whole trace the fractions then hold to a few per cent of their value.
+ */
+#include "policy.h"
+#include "rng.h"
+#include "sets.h"
+
+#include <assert.h>
+#include <errno.h>
+
+enum { SAMPLES = 64, COUNTER_BITS = 7, BUCKETS = 4096 };
+_Static_assert(SAMPLES < 1 << COUNTER_BITS, "a counter holds the number of samples");
+
+/* demand = kept less weak misses, plus false alarms. */
+struct noisy_layer {
+	uint32_t keep;	/* actives in this plane are found, but for 'miss' in the band up to plane
+			   keep-1 */
+	uint32_t alarm; /* all of this plane is asked for, and 'extra' of the band up to plane
+			   alarm+1 */
+	uint64_t *miss, *extra;
+};
+
+struct noisy {
+	size_t words;
+	uint32_t sample_count;
+	uint64_t *counters, *carry; /* scratch of init(): COUNTER_BITS sets, and one */
+	uint64_t *no_plane;	    /* the empty set: what lies above plane 0 */
+	uint32_t *buckets;	    /* scratch of init(): firings by hash */
+	struct noisy_layer layers[];
+};
+
+static size_t noisy_sets(const struct trace *trace)
+{
+	return COUNTER_BITS + 2 + 2 * (size_t)trace->layer_count;
+}
+
+static size_t noisy_state_bytes(const struct trace *trace)
+{
+	return sizeof(struct noisy) + trace->layer_count * sizeof(struct noisy_layer) +
+	       noisy_sets(trace) * trace->words * sizeof(uint64_t) + BUCKETS * sizeof(uint32_t);
+}
+
+static void noisy_carve(struct noisy *noisy, const struct trace *trace)
+{
+	uint64_t *sets = (uint64_t *)(void *)(noisy->layers + trace->layer_count);
+
+	noisy->words = trace->words;
+	noisy->sample_count = trace->token_count < SAMPLES ? trace->token_count : SAMPLES;
+	noisy->counters = sets;
+	noisy->carry = sets + COUNTER_BITS * trace->words;
+	noisy->no_plane = noisy->carry + trace->words;
+	sets = noisy->no_plane + trace->words;
+	for (uint32_t layer = 0; layer < trace->layer_count; layer++) {
+		noisy->layers[layer].miss = sets;
+		noisy->layers[layer].extra = sets + trace->words;
+		sets += 2 * trace->words;
+	}
+	noisy->buckets = (uint32_t *)(void *)sets;
+}
+
+static uint32_t sample_token(const struct noisy *noisy, const struct trace *trace, uint32_t sample)
+{
+	return (uint32_t)((uint64_t)sample * trace->token_count / noisy->sample_count);
+}
+
+/* A plane, or the empty set for plane -1. */
+static const uint64_t *plane_or_none(const struct noisy *noisy, const struct trace *trace,
+				     uint32_t token, uint32_t layer, uint32_t plane)
+{
+	return plane == UINT32_MAX ? noisy->no_plane : trace_plane(trace, token, layer, plane);
+}
+
+/* counters += the band between planes inner and outer, for each neuron: ripple-carry, 64 neurons a
+ * word. */
+static void band_count_token(struct noisy *noisy, const uint64_t *inner, const uint64_t *outer)
+{
+	uint64_t left = 0;
+
+	for (size_t w = 0; w < noisy->words; w++) {
+		noisy->carry[w] = outer[w] & ~inner[w];
+		left |= noisy->carry[w];
+	}
+	for (unsigned bit = 0; left; bit++) {
+		uint64_t *counter = noisy->counters + bit * noisy->words;
+
+		assert(bit < COUNTER_BITS);
+		left = 0;
+		for (size_t w = 0; w < noisy->words; w++) {
+			uint64_t both = counter[w] & noisy->carry[w];
+
+			counter[w] ^= noisy->carry[w];
+			noisy->carry[w] = both;
+			left |= both;
+		}
+	}
+}
+
+static uint32_t bucket_of(uint32_t layer, uint32_t neuron)
+{
+	return (uint32_t)(rng_mix((uint64_t)layer << 32 | neuron) >> 32) % BUCKETS;
+}
+
+/* How often each hash bucket's neurons lie in the band between planes inner and outer. */
+static void band_count(struct noisy *noisy, const struct trace *trace, uint32_t layer,
+		       uint32_t inner, uint32_t outer)
+{
+	memset(noisy->counters, 0, COUNTER_BITS * noisy->words * sizeof(*noisy->counters));
+	memset(noisy->buckets, 0, BUCKETS * sizeof(*noisy->buckets));
+	for (uint32_t i = 0; i < noisy->sample_count; i++) {
+		uint32_t token = sample_token(noisy, trace, i);
+
+		band_count_token(noisy, plane_or_none(noisy, trace, token, layer, inner),
+				 trace_plane(trace, token, layer, outer));
+	}
+	for (uint32_t bit = 0; bit < COUNTER_BITS; bit++) {
+		const uint64_t *counter = noisy->counters + bit * noisy->words;
+
+		BITS_EACH(counter, trace->neuron_count, n)
+		noisy->buckets[bucket_of(layer, (uint32_t)n)] += 1u << bit;
+	}
+}
+
+/* The number of buckets, taken in order (from the top: in reverse), whose sum comes nearest to
+ * 'want'. */
+static uint32_t buckets_for(const struct noisy *noisy, uint64_t want, bool from_top)
+{
+	uint64_t sum = 0;
+	uint32_t taken = 0;
+
+	while (taken < BUCKETS) {
+		uint32_t next = noisy->buckets[from_top ? BUCKETS - 1 - taken : taken];
+
+		if (sum + next > want && sum + next - want > want - sum)
+			break;
+		sum += next;
+		taken++;
+	}
+	return taken;
+}
+
+static void subset_put(uint64_t *set, const struct trace *trace, uint32_t layer, uint32_t first,
+		       uint32_t end)
+{
+	for (uint32_t n = 0; n < trace->neuron_count; n++) {
+		uint32_t bucket = bucket_of(layer, n);
+
+		if (bucket >= first && bucket < end)
+			bits_put(set, n);
+	}
+}
+
+/* Misses: 'counts' are firings of each plane over the samples. */
+static void layer_misses(struct noisy *noisy, const struct trace *trace, uint32_t layer,
+			 const uint64_t *counts, double fn_frac)
+{
+	struct noisy_layer *own = &noisy->layers[layer];
+	uint64_t want = (uint64_t)(fn_frac * (double)counts[trace->active_plane] + 0.5);
+	uint64_t band;
+
+	own->keep = trace->active_plane;
+	while (own->keep > 0 && (band = counts[own->keep] - counts[own->keep - 1]) <= want) {
+		want -= band;
+		own->keep--;
+	}
+	if (!want)
+		return;
+	band_count(noisy, trace, layer, own->keep - 1, own->keep);
+	subset_put(own->miss, trace, layer, 0, buckets_for(noisy, want, false));
+}
+
+static int layer_alarms(struct noisy *noisy, const struct trace *trace, uint32_t layer,
+			const uint64_t *counts, double fp_frac, struct err *err)
+{
+	struct noisy_layer *own = &noisy->layers[layer];
+	uint64_t active = counts[trace->active_plane];
+	uint64_t inactive = (uint64_t)trace->neuron_count * noisy->sample_count - active;
+	uint64_t want = (uint64_t)(fp_frac * (double)inactive + 0.5), band;
+	uint32_t last = trace->margin_count - 1;
+
+	own->alarm = trace->active_plane;
+	while (own->alarm < last && (band = counts[own->alarm + 1] - counts[own->alarm]) <= want) {
+		want -= band;
+		own->alarm++;
+	}
+	if (!want)
+		return 0;
+	if (own->alarm == last)
+		return err_set(
+			err, EINVAL,
+			"demand noisy: layer %u: fp_frac %g is out of the trace's reach: all of "
+			"margin %g is %g of the inactive neurons; lower fp_frac or use a trace "
+			"with a lower margin",
+			layer, fp_frac, trace->margins[last],
+			(double)(counts[last] - active) / (double)inactive);
+	band_count(noisy, trace, layer, own->alarm, own->alarm + 1);
+	subset_put(own->extra, trace, layer, BUCKETS - buckets_for(noisy, want, true), BUCKETS);
+	return 0;
+}
+
+static int noisy_init(void *state, const struct policy_config *config, const struct trace *trace,
+		      struct err *err)
+{
+	struct noisy *noisy = state;
+
+	noisy_carve(noisy, trace);
+	for (uint32_t layer = 0; layer < trace->layer_count; layer++) {
+		uint64_t counts[TRACE_PLANES_MAX] = {0};
+		int rc;
+
+		for (uint32_t i = 0; i < noisy->sample_count; i++) {
+			uint32_t token = sample_token(noisy, trace, i);
+
+			for (uint32_t p = 0; p < trace->margin_count; p++)
+				counts[p] += set_count(trace_plane(trace, token, layer, p),
+						       trace->words);
+		}
+		layer_misses(noisy, trace, layer, counts, config->fn_frac);
+		rc = layer_alarms(noisy, trace, layer, counts, config->fp_frac, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static const uint64_t *noisy_step(void *state, const struct trace *trace, uint32_t token,
+				  uint32_t layer, uint64_t *neurons)
+{
+	const struct noisy *noisy = state;
+	const struct noisy_layer *own = &noisy->layers[layer];
+	uint32_t last = trace->margin_count - 1;
+	const uint64_t *active = trace_plane(trace, token, layer, trace->active_plane);
+	const uint64_t *keep = trace_plane(trace, token, layer, own->keep);
+	const uint64_t *sure = plane_or_none(noisy, trace, token, layer, own->keep - 1);
+	const uint64_t *alarm = trace_plane(trace, token, layer, own->alarm);
+	const uint64_t *near =
+		trace_plane(trace, token, layer, own->alarm < last ? own->alarm + 1 : last);
+
+	for (size_t w = 0; w < noisy->words; w++)
+		neurons[w] = sure[w] | (keep[w] & ~own->miss[w]) |
+			     ((alarm[w] | (near[w] & own->extra[w])) & ~active[w]);
+	return neurons;
+}
+
+const char demand_noisy_help[] = "the truly active with fn_frac missed and fp_frac of the inactive "
+				 "added, nearest the margin first";
+
+const struct demand_ops demand_noisy = {
+	.name = "noisy",
+	.help = demand_noisy_help,
+	.state_bytes = noisy_state_bytes,
+	.init = noisy_init,
+	.step = noisy_step,
+};

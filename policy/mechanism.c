@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* mechanism.c - the words of the mechanisms, with their help */
+#include "mechanism.h"
+
+const struct param_word read_engine_words[] = {
+	[READ_AUTO] = {"auto",
+		       "what the place to run names: emulated for an emulated device, else pread"},
+	[READ_PREAD] = {"pread", "a pool of threads that read past the page cache (O_DIRECT)"},
+	[READ_EMULATED] =
+		{"emulated",
+		 "a device process that serves bytes from memory as a slower device would"},
+	[READ_NULL] = {"null",
+		       "completes every read at once and brings nothing: measures the harness"},
+	{0},
+};
+
+const struct param_word store_words[] = {
+	[STORE_REALLOC] =
+		{"realloc",
+		 "every step a new matrix and a copy of what stays (the paper's strawman)"},
+	[STORE_COMPACT] = {"compact",
+			   "the last row moves into the hole, loads are appended (the paper's)"},
+	{0},
+};
+
+const struct param_word overlap_words[] = {
+	[OVERLAP_NONE] = {"none", "reads first, then memory, then arithmetic"},
+	{0},
+};
+
+const struct param_word decode_words[] = {
+	[DECODE_PLAIN] = {"plain", "one token a pass"},
+	{0},
+};
+
+const struct param_word coalesce_words[] = {
+	[COALESCE_NONE] = {"none", "a gap between two reads is never read"},
+	{0},
+};
+
+const struct param_word compute_rows_words[] = {
+	[COMPUTE_RESIDENT] = {"resident",
+			      "every row in DRAM, whether asked for or not (the paper)"},
+	[COMPUTE_DEMANDED] = {"demanded", "the demanded rows only"},
+	{0},
+};
+
+const struct param_word chunk_words[] = {
+	[CHUNK_ROW] = {"row", "one row (split) or one bundle a request"},
+	{0},
+};

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* plan_check.c - the rules that every plan keeps, whatever policy made it
+ *
+ * Looked at from the plan alone: nothing here is shared with the member that decided.  The rules on
+ * sets are first tried for a whole layer without a branch; only a broken plan is searched for the
+ * neuron that breaks it. */
+#include "reads.h"
+#include "run.h"
+#include "sets.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+
+enum { WORDS_MAX = 4096 }; /* d_ffn is at most 262,144 (model_params.h) */
+
+static int broken(struct err *err, const struct plan *plan, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static int broken(struct err *err, const struct plan *plan, const char *fmt, ...)
+{
+	const struct demand *demand = &plan->demand;
+	char msg[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, args);
+	va_end(args);
+	return err_set(err, EPROTO, "token %u layer %u %s: bad plan: %s", demand->token,
+		       demand->layer, step_kind_name(demand->kind), msg);
+}
+
+enum set_rule {
+	RULE_EVICT_ABSENT,
+	RULE_EVICT_DEMANDED,
+	RULE_LOAD_TWICE,
+	RULE_DEMAND_ABSENT,
+	RULE_TRANSIENT_EVICT,
+	RULE_TRANSIENT_LOAD,
+	SET_RULES
+};
+
+static const char *const set_rules[SET_RULES] = {
+	[RULE_EVICT_ABSENT] = "is evicted, expected only resident neurons",
+	[RULE_EVICT_DEMANDED] = "is evicted, expected no demanded neuron",
+	[RULE_LOAD_TWICE] = "is loaded, expected only neurons that are not resident",
+	[RULE_DEMAND_ABSENT] = "is demanded and would not be resident, expected the whole demand",
+	[RULE_TRANSIENT_EVICT] =
+		"breaks residency without reuse, expected all resident rows but the pinned evicted",
+	[RULE_TRANSIENT_LOAD] =
+		"breaks residency without reuse, expected all of the demand but the pinned loaded",
+};
+
+/* The neurons of word w that break a rule. */
+struct word_faults {
+	uint64_t of[SET_RULES];
+};
+
+static inline uint64_t pinned_word(uint32_t pinned, size_t w)
+{
+	if (w >= pinned / 64)
+		return w > pinned / 64 ? 0 : (UINT64_C(1) << (pinned % 64)) - 1;
+	return UINT64_MAX;
+}
+
+static inline struct word_faults reuse_faults(const struct plan *plan, const uint64_t *resident,
+					      size_t w)
+{
+	uint64_t evict = plan->evict[w], load = plan->load[w], demand = plan->demand.neurons[w];
+	uint64_t stays = resident[w] & ~evict;
+
+	return (struct word_faults){{
+		[RULE_EVICT_ABSENT] = evict & ~resident[w],
+		[RULE_EVICT_DEMANDED] = evict & demand,
+		[RULE_LOAD_TWICE] = load & stays,
+		[RULE_DEMAND_ABSENT] = demand & ~(stays | load),
+	}};
+}
+
+static inline struct word_faults transient_faults(const struct plan *plan, const uint64_t *resident,
+						  uint32_t pinned, size_t w)
+{
+	uint64_t leaves = ~pinned_word(pinned, w);
+
+	return (struct word_faults){{
+		[RULE_TRANSIENT_EVICT] = plan->evict[w] ^ (resident[w] & leaves),
+		[RULE_TRANSIENT_LOAD] = plan->load[w] ^ (plan->demand.neurons[w] & leaves),
+	}};
+}
+
+static int report_faults(const struct plan *plan, const struct word_faults *faults, size_t w,
+			 struct err *err)
+{
+	for (unsigned rule = 0; rule < SET_RULES; rule++)
+		if (faults->of[rule])
+			return broken(err, plan, "neuron %zu %s",
+				      w * 64 + (size_t)__builtin_ctzll(faults->of[rule]),
+				      set_rules[rule]);
+	return 0;
+}
+
+static int check_reuse(const struct plan *plan, const struct policy *policy,
+		       const uint64_t *resident, struct err *err)
+{
+	size_t words = bits_words(plan->neuron_total);
+	uint32_t pinned = policy_pinned_rows(policy);
+	uint32_t first = set_next(plan->evict, 0, pinned);
+	uint64_t any = 0;
+	int rc = 0;
+
+	for (size_t w = 0; w < words; w++) {
+		struct word_faults faults = reuse_faults(plan, resident, w);
+
+		any |= faults.of[RULE_EVICT_ABSENT] | faults.of[RULE_EVICT_DEMANDED] |
+		       faults.of[RULE_LOAD_TWICE] | faults.of[RULE_DEMAND_ABSENT];
+	}
+	for (size_t w = 0; any && !rc && w < words; w++) {
+		struct word_faults faults = reuse_faults(plan, resident, w);
+
+		rc = report_faults(plan, &faults, w, err);
+	}
+	if (!rc && first < pinned)
+		rc = broken(err, plan, "neuron %u is evicted, expected none of the %u pinned rows",
+			    first, pinned);
+	return rc;
+}
+
+static int check_transient(const struct plan *plan, const struct policy *policy,
+			   const uint64_t *resident, struct err *err)
+{
+	uint32_t pinned = policy_pinned_rows(policy);
+	int rc = 0;
+
+	for (size_t w = 0; !rc && w < bits_words(plan->neuron_total); w++) {
+		struct word_faults faults = transient_faults(plan, resident, pinned, w);
+
+		if (faults.of[RULE_TRANSIENT_EVICT] | faults.of[RULE_TRANSIENT_LOAD])
+			rc = report_faults(plan, &faults, w, err);
+	}
+	return rc;
+}
+
+static int check_count(const struct plan *plan, const char *what, uint64_t got, uint64_t expected,
+		       struct err *err)
+{
+	if (got == expected)
+		return 0;
+	return broken(err, plan, "%s is %llu, expected %llu", what, (unsigned long long)got,
+		      (unsigned long long)expected);
+}
+
+static int check_counts(const struct plan *plan, const struct policy *policy,
+			const uint64_t *resident, struct err *err)
+{
+	size_t words = bits_words(plan->neuron_total);
+	uint32_t before = set_count(resident, words);
+	/* The sets were found to be nested and apart, so that the sum is the size of the union. */
+	uint32_t after = before - set_count(plan->evict, words) + set_count(plan->load, words);
+	int rc = check_count(plan, "evict_count", plan->evict_count, set_count(plan->evict, words),
+			     err);
+
+	if (!rc)
+		rc = check_count(plan, "load_count", plan->load_count, set_count(plan->load, words),
+				 err);
+	if (!rc)
+		rc = check_count(plan, "resident_before", plan->resident_before, before, err);
+	if (!rc)
+		rc = check_count(plan, "resident_count", plan->resident_count, after, err);
+	if (!rc && after > policy_capacity_rows(policy))
+		rc = broken(err, plan, "%u resident rows, expected at most the capacity %u", after,
+			    policy_capacity_rows(policy));
+	return rc;
+}
+
+/* Every loaded row's slot is read. */
+static int check_cover(const struct plan *plan, const struct read_plane *plane, struct err *err)
+{
+	uint64_t folded[WORDS_MAX];
+	const uint64_t *wanted = plan->load;
+	size_t words = bits_words(plan->neuron_total);
+
+	assert(words <= WORDS_MAX);
+	if (plane->rows_per_slot > 1) {
+		set_fold(folded, plan->load, words, plane->rows_per_slot);
+		wanted = folded;
+	}
+	for (size_t w = 0; w < bits_words(plane->slot_count); w++) {
+		uint64_t unread = wanted[w] & ~plane->slots[w];
+
+		if (unread)
+			return broken(err, plan,
+				      "slot %zu of %s is not read, expected a read for every load",
+				      w * 64 + (size_t)__builtin_ctzll(unread),
+				      region_name(plane->region));
+	}
+	return 0;
+}
+
+static int check_plane(const struct plan *plan, const struct read_plane *plane,
+		       const struct region_shape *shape, struct err *err)
+{
+	uint32_t rows = plane->rows_per_slot;
+	int rc;
+
+	if (!rows || !plane->piece_bytes || !plane->slots)
+		return broken(err, plan, "plane of %s without rows, pieces or slots",
+			      region_name(plane->region));
+	rc = check_count(plan, "row_stride", plane->row_stride, shape->row_stride, err);
+	if (!rc)
+		rc = check_count(plan, "slot_bytes", plane->slot_bytes, rows * shape->row_stride,
+				 err);
+	if (!rc)
+		rc = check_count(plan, "slot_count", plane->slot_count,
+				 (plan->neuron_total + rows - 1) / rows, err);
+	if (!rc)
+		rc = check_count(plan, "end_bytes", plane->end_bytes,
+				 plan->neuron_total * shape->row_stride, err);
+	return rc;
+}
+
+static int check_planes(const struct plan *plan, const struct policy *policy, struct err *err)
+{
+	const struct layout_ops *layout = policy_layout(policy_config_of(policy));
+	const struct region_shape *shapes = policy_region_shapes(policy);
+	unsigned expected = plan->load_count ? layout->region_count : 0;
+	int rc = check_count(plan, "plane_count", plan->plane_count, expected, err);
+
+	for (unsigned i = 0; !rc && i < plan->plane_count; i++) {
+		const struct read_plane *plane = &plan->planes[i];
+		enum region region = layout->regions[i];
+
+		if (plane->region != region)
+			return broken(err, plan, "plane of %s, expected %s",
+				      region_name(plane->region), region_name(region));
+		rc = check_plane(plan, plane, &shapes[region], err);
+		if (!rc && (!i || plane->slots != plane[-1].slots))
+			rc = check_cover(plan, plane, err);
+	}
+	return rc;
+}
+
+static int check_stretch(const struct plan *plan, unsigned i, enum region region, uint64_t begin,
+			 uint64_t end, struct err *err)
+{
+	const struct read_stretch *stretch = &plan->stretches[i];
+
+	if (i >= plan->stretch_count)
+		return broken(err, plan, "no stretch of %s, expected bytes %llu to %llu",
+			      region_name(region), (unsigned long long)begin,
+			      (unsigned long long)end);
+	if (stretch->region != region || stretch->offset != begin ||
+	    stretch->bytes != end - begin || !stretch->piece_bytes)
+		return broken(err, plan,
+			      "stretch of %s at %llu of %llu bytes, expected %s at %llu of %llu",
+			      region_name(stretch->region), (unsigned long long)stretch->offset,
+			      (unsigned long long)stretch->bytes, region_name(region),
+			      (unsigned long long)begin, (unsigned long long)(end - begin));
+	return 0;
+}
+
+/* Dense FFN steps read the rows that stream past; others what is not kept of their region. */
+static int check_stretches(const struct plan *plan, const struct policy *policy, struct err *err)
+{
+	const struct layout_ops *layout = policy_layout(policy_config_of(policy));
+	const struct region_shape *shapes = policy_region_shapes(policy);
+	const enum region whole[] = {plan->demand.kind == STEP_HEAD ? REGION_EMBED
+								    : REGION_ATTENTION};
+	const enum region *regions = whole;
+	unsigned count = 1, expected = 0;
+	int rc = 0;
+
+	if (plan->demand.kind == STEP_FFN) {
+		regions = layout->regions;
+		count = plan->demand.dense ? layout->region_count : 0;
+	}
+	for (unsigned i = 0; !rc && i < count; i++) {
+		const struct region_shape *shape = &shapes[regions[i]];
+		uint64_t end = plan->demand.kind == STEP_FFN
+				       ? plan->neuron_total * shape->row_stride
+				       : shape->bytes;
+
+		if (shape->kept_bytes < end)
+			rc = check_stretch(plan, expected++, regions[i], shape->kept_bytes, end,
+					   err);
+	}
+	return rc ? rc : check_count(plan, "stretch_count", plan->stretch_count, expected, err);
+}
+
+static uint64_t needed_bytes(const struct plan *plan, const struct policy *policy)
+{
+	const struct layout_ops *layout = policy_layout(policy_config_of(policy));
+	const struct region_shape *shapes = policy_region_shapes(policy);
+	uint64_t rows = (uint64_t)plan->load_count + plan->stream_count, bytes = 0;
+
+	if (plan->demand.kind != STEP_FFN)
+		return shapes[plan->demand.kind == STEP_HEAD ? REGION_EMBED : REGION_ATTENTION]
+			.needed_bytes;
+	for (unsigned i = 0; i < layout->region_count; i++)
+		bytes += rows * shapes[layout->regions[i]].row_bytes;
+	return bytes;
+}
+
+static int check_sums(const struct plan *plan, const struct policy *policy, struct err *err)
+{
+	struct read_sums sums;
+	int rc;
+
+	reads_sum(&sums, plan);
+	rc = check_count(plan, "read_count", plan->read_count, sums.count, err);
+	if (!rc)
+		rc = check_count(plan, "read_bytes", plan->read_bytes, sums.bytes, err);
+	if (!rc)
+		rc = check_count(plan, "class_count", plan->class_count, sums.class_count, err);
+	for (unsigned i = 0; !rc && i < sums.class_count; i++) {
+		rc = check_count(plan, "class bytes", plan->classes[i].bytes, sums.classes[i].bytes,
+				 err);
+		if (!rc)
+			rc = check_count(plan, "class count", plan->classes[i].count,
+					 sums.classes[i].count, err);
+	}
+	if (!rc)
+		rc = check_count(plan, "needed_bytes", plan->needed_bytes,
+				 needed_bytes(plan, policy), err);
+	return rc;
+}
+
+static int check_dense(const struct plan *plan, const struct policy *policy, struct err *err)
+{
+	bool ffn = plan->demand.kind == STEP_FFN;
+	uint32_t pinned = policy_pinned_rows(policy), rows = ffn ? pinned : 0;
+	int rc = check_count(plan, "evict_count of a dense step", plan->evict_count, 0, err);
+
+	if (!rc)
+		rc = check_count(plan, "load_count of a dense step", plan->load_count, 0, err);
+	if (!rc)
+		rc = check_count(plan, "resident_count", plan->resident_count, rows, err);
+	if (!rc)
+		rc = check_count(plan, "stream_first", plan->stream_first, rows, err);
+	if (!rc)
+		rc = check_count(plan, "stream_count", plan->stream_count,
+				 ffn ? plan->neuron_total - pinned : 0, err);
+	return rc;
+}
+
+static int check_sparse(const struct plan *plan, const struct policy *policy,
+			const uint64_t *resident, struct err *err)
+{
+	bool transient = policy_residency(policy_config_of(policy))->transient;
+	int rc = transient ? check_transient(plan, policy, resident, err)
+			   : check_reuse(plan, policy, resident, err);
+
+	if (!rc)
+		rc = check_count(plan, "stream_count of a sparse step", plan->stream_count, 0, err);
+	if (!rc)
+		rc = check_counts(plan, policy, resident, err);
+	return rc;
+}
+
+int plan_check(const struct plan *plan, const struct model *model, const struct policy *policy,
+	       const uint64_t *resident, struct err *err)
+{
+	int rc = check_count(plan, "neuron_total", plan->neuron_total, model->d_ffn, err);
+
+	if (!rc)
+		rc = plan->demand.dense ? check_dense(plan, policy, err)
+					: check_sparse(plan, policy, resident, err);
+	if (!rc)
+		rc = check_planes(plan, policy, err);
+	if (!rc)
+		rc = check_stretches(plan, policy, err);
+	if (!rc)
+		rc = check_sums(plan, policy, err);
+	return rc;
+}

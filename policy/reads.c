@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* reads.c - planes and stretches of a plan, and their sums in closed form */
+#include "reads.h"
+
+#include "mechanism.h"
+#include "sets.h"
+
+#include <assert.h>
+
+uint32_t reads_rows_per_slot(uint64_t chunk, uint64_t row_stride)
+{
+	if (chunk == CHUNK_ROW || chunk < 2 * row_stride)
+		return 1;
+	return (uint32_t)(chunk / row_stride);
+}
+
+static void class_add(struct read_sums *sums, uint64_t bytes, uint64_t count)
+{
+	unsigned i = 0;
+
+	if (!bytes || !count)
+		return;
+	while (i < sums->class_count && sums->classes[i].bytes != bytes)
+		i++;
+	assert(i < PLAN_CLASSES);
+	if (i == sums->class_count)
+		sums->classes[sums->class_count++] = (struct read_class){.bytes = bytes};
+	sums->classes[i].count += count;
+	sums->count += count;
+	sums->bytes += bytes * count;
+}
+
+/* 'count' extents of 'bytes' each, read in pieces. */
+static void extents_add(struct read_sums *sums, uint64_t bytes, uint64_t piece, uint64_t count)
+{
+	assert(piece > 0);
+	class_add(sums, piece, bytes / piece * count);
+	class_add(sums, bytes % piece, count);
+}
+
+static void plane_add(struct read_sums *sums, const struct read_plane *plane, uint64_t slots_read)
+{
+	uint64_t last_begin = (plane->slot_count - 1) * plane->slot_bytes;
+	bool cut = last_begin + plane->slot_bytes > plane->end_bytes &&
+		   bits_get(plane->slots, plane->slot_count - 1);
+
+	extents_add(sums, plane->slot_bytes, plane->piece_bytes, slots_read - cut);
+	if (cut)
+		extents_add(sums, plane->end_bytes - last_begin, plane->piece_bytes, 1);
+}
+
+void reads_sum(struct read_sums *sums, const struct plan *plan)
+{
+	uint64_t slots_read = 0;
+
+	*sums = (struct read_sums){0};
+	for (unsigned i = 0; i < plan->plane_count; i++) {
+		const struct read_plane *plane = &plan->planes[i];
+
+		/* The two planes of layout split read the same set: count it once. */
+		if (!i || plane->slots != plane[-1].slots ||
+		    plane->slot_count != plane[-1].slot_count)
+			slots_read = set_count(plane->slots, bits_words(plane->slot_count));
+		plane_add(sums, plane, slots_read);
+	}
+	for (unsigned i = 0; i < plan->stretch_count; i++)
+		extents_add(sums, plan->stretches[i].bytes, plan->stretches[i].piece_bytes, 1);
+}
+
+static void sums_put(struct plan *plan)
+{
+	struct read_sums sums;
+
+	reads_sum(&sums, plan);
+	memcpy(plan->classes, sums.classes, sizeof(plan->classes));
+	plan->class_count = sums.class_count;
+	plan->read_count = sums.count;
+	plan->read_bytes = sums.bytes;
+}
+
+static struct read_plane plane_make(enum region region, uint64_t row_stride, uint64_t chunk,
+				    uint32_t neuron_total)
+{
+	uint32_t rows = reads_rows_per_slot(chunk, row_stride);
+	bool pieces = chunk != CHUNK_ROW && chunk < row_stride;
+
+	return (struct read_plane){
+		.region = region,
+		.slot_bytes = rows * row_stride,
+		.piece_bytes = pieces ? chunk : rows * row_stride,
+		.end_bytes = neuron_total * row_stride,
+		.slot_count = (neuron_total + rows - 1) / rows,
+		.rows_per_slot = rows,
+		.row_stride = row_stride,
+	};
+}
+
+void reads_of_loads(struct plan *plan, const struct layout_ops *layout,
+		    const struct region_shape *shapes, uint64_t chunk)
+{
+	assert(layout->region_count <= PLAN_PLANES);
+	if (!plan->load_count)
+		return;
+	for (unsigned i = 0; i < layout->region_count; i++) {
+		enum region region = layout->regions[i];
+		struct read_plane *plane = &plan->planes[i];
+
+		*plane = plane_make(region, shapes[region].row_stride, chunk, plan->neuron_total);
+		if (i && plane->rows_per_slot == plane[-1].rows_per_slot) {
+			plane->slots = plane[-1].slots;
+		} else {
+			set_fold(plan->slots[i], plan->load, bits_words(plan->neuron_total),
+				 plane->rows_per_slot);
+			plane->slots = plan->slots[i];
+		}
+		plan->needed_bytes += plan->load_count * shapes[region].row_bytes;
+	}
+	plan->plane_count = layout->region_count;
+	sums_put(plan);
+}
+
+static void stretch_add(struct plan *plan, enum region region, uint64_t begin, uint64_t end,
+			uint64_t piece_bytes)
+{
+	assert(plan->stretch_count < PLAN_STRETCHES && begin <= end);
+	if (begin == end)
+		return;
+	plan->stretches[plan->stretch_count++] = (struct read_stretch){.region = region,
+								       .offset = begin,
+								       .bytes = end - begin,
+								       .piece_bytes = piece_bytes};
+}
+
+void reads_of_stream(struct plan *plan, const struct layout_ops *layout,
+		     const struct region_shape *shapes, uint64_t dense_chunk)
+{
+	uint64_t first = plan->stream_first, end = first + plan->stream_count;
+
+	for (unsigned i = 0; i < layout->region_count; i++) {
+		const struct region_shape *shape = &shapes[layout->regions[i]];
+
+		stretch_add(plan, layout->regions[i], first * shape->row_stride,
+			    end * shape->row_stride, dense_chunk);
+		plan->needed_bytes += plan->stream_count * shape->row_bytes;
+	}
+	sums_put(plan);
+}
+
+void reads_of_region(struct plan *plan, enum region region, const struct region_shape *shape,
+		     uint64_t dense_chunk)
+{
+	stretch_add(plan, region, shape->kept_bytes, shape->bytes, dense_chunk);
+	plan->needed_bytes += shape->needed_bytes;
+	sums_put(plan);
+}

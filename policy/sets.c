@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* sets.c - counting and folding of sets, a word at a time */
+#include "sets.h"
+
+#include <assert.h>
+
+/* Set bits of each byte of a word: the first steps of the classic tree. */
+static inline uint64_t byte_counts(uint64_t x)
+{
+	x -= x >> 1 & UINT64_C(0x5555555555555555);
+	x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+	return (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+}
+
+/* The sum of eight bytes. */
+static inline uint64_t byte_sum(uint64_t bytes)
+{
+	uint64_t pairs = (bytes & UINT64_C(0x00ff00ff00ff00ff)) +
+			 (bytes >> 8 & UINT64_C(0x00ff00ff00ff00ff));
+
+	return (pairs * UINT64_C(0x0001000100010001)) >> 48;
+}
+
+uint32_t set_count(const uint64_t *set, size_t words)
+{
+	/* 16 words add at most 128 to a byte: bytes are summed sideways only once a block. */
+	enum { BLOCK = 16 };
+	uint64_t total = 0;
+	size_t w = 0;
+
+	for (; w + BLOCK <= words; w += BLOCK) {
+		uint64_t bytes = 0;
+
+		for (size_t i = 0; i < BLOCK; i++)
+			bytes += byte_counts(set[w + i]);
+		total += byte_sum(bytes);
+	}
+	for (; w < words; w++)
+		total += byte_sum(byte_counts(set[w]));
+	return (uint32_t)total;
+}
+
+uint32_t set_next(const uint64_t *set, uint32_t start, uint32_t end)
+{
+	for (uint32_t i = start; i < end;) {
+		uint64_t rest = set[i / 64] >> (i % 64);
+
+		if (rest) {
+			i += (uint32_t)__builtin_ctzll(rest);
+			return i < end ? i : end;
+		}
+		i = (i | 63) + 1;
+	}
+	return end;
+}
+
+/* The even bits of a word, in its low half. */
+static inline uint64_t even_bits(uint64_t x)
+{
+	x &= UINT64_C(0x5555555555555555);
+	x = (x | x >> 1) & UINT64_C(0x3333333333333333);
+	x = (x | x >> 2) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	x = (x | x >> 4) & UINT64_C(0x00ff00ff00ff00ff);
+	x = (x | x >> 8) & UINT64_C(0x0000ffff0000ffff);
+	return (x | x >> 16) & UINT64_C(0x00000000ffffffff);
+}
+
+/* Fold pairs of bits; 'to' may be 'from': a word is read before it is written. Returns the words
+ * left. */
+static size_t fold_pairs(uint64_t *to, const uint64_t *from, size_t words)
+{
+	size_t half = (words + 1) / 2;
+
+	for (size_t w = 0; w < half; w++) {
+		uint64_t low = from[2 * w], high = 2 * w + 1 < words ? from[2 * w + 1] : 0;
+
+		to[w] = even_bits(low | low >> 1) | even_bits(high | high >> 1) << 32;
+	}
+	return half;
+}
+
+void set_fold(uint64_t *to, const uint64_t *from, size_t words, uint32_t group)
+{
+	uint32_t end = (uint32_t)(words * 64);
+
+	assert(group >= 1);
+	if (group == 1) {
+		memcpy(to, from, words * sizeof(*to));
+		return;
+	}
+	if ((group & (group - 1)) == 0) {
+		size_t left = fold_pairs(to, from, words);
+
+		for (uint32_t g = 2; g < group; g *= 2)
+			left = fold_pairs(to, to, left);
+		memset(to + left, 0, (words - left) * sizeof(*to));
+		return;
+	}
+	memset(to, 0, words * sizeof(*to));
+	for (uint32_t i = set_next(from, 0, end); i < end;) {
+		uint32_t slot = i / group;
+
+		bits_put(to, slot);
+		i = (slot + 1) * group < end ? set_next(from, (slot + 1) * group, end) : end;
+	}
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* sets.h - arithmetic on whole sets of neurons, a word at a time (see bits.h)
+ *
+ * A step of a 16,384-neuron layer is a few passes over 2 KiB.  Loops are written so that a compiler
+ * without -mpopcnt or -mavx still makes vector code of them: no branch and no call inside. */
+#ifndef FLASH_SETS_H
+#define FLASH_SETS_H
+
+#include "bits.h"
+
+/* Number of set bits in 'words' words. */
+uint32_t set_count(const uint64_t *set, size_t words);
+
+/* OR neighbouring groups of 'group' bits into one bit each: bit i of 'to' is set when any of the
+ * bits [i * group, (i + 1) * group) of 'from' is.  'to' has room for 'words' words and is cleared
+ * first; 'from' is a set over 0 .. 64 * words - 1 and may not overlap it.  group >= 1. */
+void set_fold(uint64_t *to, const uint64_t *from, size_t words, uint32_t group);
+
+/* The first set bit at or after 'start', or 'end' when there is none below it. */
+uint32_t set_next(const uint64_t *set, uint32_t start, uint32_t end);
+
+static inline bool set_any(const uint64_t *set, size_t words)
+{
+	uint64_t any = 0;
+
+	for (size_t w = 0; w < words; w++)
+		any |= set[w];
+	return any != 0;
+}
+
+#endif
