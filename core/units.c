@@ -277,8 +277,8 @@ static void digits_place(char *text, const char *digits, int point)
 		snprintf(text, NUMBER_MAX, "%.*s.%s", point, digits, digits + point);
 }
 
-/* 'value' > 0 with 'precision' significant digits, trailing zeros dropped. */
-static void number_format(char *text, double value, int precision)
+/* 'value' > 0 with 'precision' significant digits, trailing zeros dropped, times 10^shift. */
+static void number_format(char *text, double value, int precision, int shift)
 {
 	char raw[NUMBER_MAX], digits[DIGITS_MAX + 1];
 	size_t count = 0;
@@ -292,22 +292,23 @@ static void number_format(char *text, double value, int precision)
 	while (count > 1 && digits[count - 1] == '0')
 		count--;
 	digits[count] = '\0';
-	digits_place(text, digits, atoi(c + 1) + 1);
+	digits_place(text, digits, atoi(c + 1) + 1 + shift);
 }
 
-/* The fewest digits of value in 'unit' that give 'value' back; 0 when none do. */
+/* The fewest digits in 'unit' that give 'value' back; 0 when none do.  Where 15 digits do, dropping
+ * their zeros leaves the fewest. */
 static int unit_try(char *text, size_t size, double value, const struct unit *unit, enum dim dim)
 {
-	double in_unit = value / unit->mult * pow(10, -unit->exp10);
+	double in_unit = value / unit->mult;
 	char number[NUMBER_MAX];
 
 	if (!isfinite(in_unit) || in_unit == 0)
 		return 0;
-	for (int precision = 1; precision <= DIGITS_MAX; precision++) {
+	for (int precision = 15; precision <= DIGITS_MAX; precision++) {
 		struct err ignored = {0};
 		double back;
 
-		number_format(number, in_unit, precision);
+		number_format(number, in_unit, precision, -unit->exp10);
 		snprintf(text, size, "%s%s", number, unit->text);
 		if (unit_parse(&back, text, dim, &ignored) == 0 && back == value)
 			return 1;
@@ -315,13 +316,16 @@ static int unit_try(char *text, size_t size, double value, const struct unit *un
 	return 0;
 }
 
-/* Shorter reads better; of equals the one in whole numbers, then the larger unit. */
+/* Without an exponent, then shorter reads better; of equals whole numbers, then the larger unit. */
 static int text_better(const char *a, const char *b)
 {
 	size_t a_len = strlen(a), b_len = strlen(b);
+	int a_exp = strchr(a, 'e') != NULL, b_exp = strchr(b, 'e') != NULL;
 
-	if (!b[0] || a_len != b_len)
-		return !b[0] || a_len < b_len;
+	if (!b[0] || a_exp != b_exp)
+		return !b[0] || b_exp;
+	if (a_len != b_len)
+		return a_len < b_len;
 	return strchr(a, '.') == NULL || strchr(b, '.') != NULL;
 }
 
@@ -387,7 +391,7 @@ char *unit_human(char *text, size_t size, double value, enum dim dim)
 	}
 	if (dim == DIM_COUNT || (unit && unit->binary))
 		precision = DIGITS_MAX - 2; /* all of it: it is whole, and short or meant exactly */
-	number_format(number, fabs(value) / scale, precision);
+	number_format(number, fabs(value) / scale, precision, 0);
 	snprintf(text, size, "%s%s%s%s", value < 0 ? "-" : "", number, unit ? " " : "",
 		 unit ? unit->text : "");
 	return text;
