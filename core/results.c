@@ -4,47 +4,26 @@
  * Every statement is made from result_columns[] and token_columns[]; a column exists by standing in
  * its table.
  *
- * A rollback journal and not WAL: one file a store, which may lie on a network file system and be
- * read where nobody may write.  synchronous=FULL makes a row durable when its COMMIT returns; a
- * writer killed earlier leaves a journal that the next opener rolls back.  Writers start with BEGIN
- * IMMEDIATE, so that two of them wait for each other and never deadlock on an upgrade.
- *
  * A handle belongs to one thread at a time and is not carried over a fork(): SQLite's rules. */
 #include "results.h"
 
+#include "db.h"
 #include "newfile.h"
-#include "number.h"
+#include "result_row.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include <sqlite3.h>
-
 enum {
 	SCHEMA_VERSION = 1,
-	APPLICATION_ID =
-		0x666c6373, /* "flcs", so that `file` and we know a store from any database */
-	BUSY_TIMEOUT_MS = 30000,
+	APPLICATION_ID = 0x666c6373, /* "flcs": a store is known from any other database */
 };
-
-const struct result_column result_columns[] = {
-#define COL_TEXT(name, help) {#name, COLUMN_TEXT, offsetof(struct result_row, name), help},
-#define COL_U64(name, help)  {#name, COLUMN_U64, offsetof(struct result_row, name), help},
-#define COL_F64(name, help)  {#name, COLUMN_F64, offsetof(struct result_row, name), help},
-#include "result_columns.h"
-#undef COL_TEXT
-#undef COL_U64
-#undef COL_F64
-};
-
-const size_t result_column_count = sizeof(result_columns) / sizeof(result_columns[0]);
 
 enum token_type { TOKEN_U32, TOKEN_I32, TOKEN_U64 };
 
@@ -54,10 +33,8 @@ static const struct token_column {
 	size_t offset;
 	const char *help;
 } token_columns[] = {
-#define TOKEN(name, type, help)                                                                    \
-	{                                                                                          \
-#name, type, offsetof(struct result_token, name), help                             \
-	}
+/* clang-format off */
+#define TOKEN(name, type, help) {#name, type, offsetof(struct result_token, name), help}
 	TOKEN(repeat, TOKEN_U32, "which repeat of the trial, from 0"),
 	TOKEN(token, TOKEN_U32, "which token of the run, from 0"),
 	TOKEN(layer, TOKEN_I32, "which layer; -1 is the whole token"),
@@ -73,96 +50,13 @@ static const struct token_column {
 	TOKEN(compute_ns, TOKEN_U64, "attention, FFN and head"),
 	TOKEN(total_ns, TOKEN_U64, "wall time"),
 #undef TOKEN
+	/* clang-format on */
 };
 
 enum { TOKEN_COLUMN_COUNT = sizeof(token_columns) / sizeof(token_columns[0]) };
 
-/* --- rows without a store ------------------------------------------------------------------- */
-
-const struct result_column *result_column_find(const char *name)
-{
-	for (size_t i = 0; i < result_column_count; i++)
-		if (strcmp(result_columns[i].name, name) == 0)
-			return &result_columns[i];
-	return NULL;
-}
-
-static const char *row_text(const struct result_row *row, const struct result_column *column)
-{
-	assert(column->type == COLUMN_TEXT);
-	return (const char *)row + column->offset;
-}
-
-static uint64_t row_u64(const struct result_row *row, const struct result_column *column)
-{
-	uint64_t value;
-
-	assert(column->type == COLUMN_U64);
-	memcpy(&value, (const char *)row + column->offset, sizeof(value));
-	return value;
-}
-
-static double row_f64(const struct result_row *row, const struct result_column *column)
-{
-	double value;
-
-	assert(column->type == COLUMN_F64);
-	memcpy(&value, (const char *)row + column->offset, sizeof(value));
-	return value;
-}
-
-void result_row_init(struct result_row *row)
-{
-	const uint64_t none = COL_NONE;
-	const double absent = (double)NAN;
-
-	memset(row, 0, sizeof(*row));
-	for (size_t i = 0; i < result_column_count; i++) {
-		char *to = (char *)row + result_columns[i].offset;
-
-		if (result_columns[i].type == COLUMN_U64)
-			memcpy(to, &none, sizeof(none));
-		else if (result_columns[i].type == COLUMN_F64)
-			memcpy(to, &absent, sizeof(absent));
-	}
-}
-
-char *result_text(char *text, size_t size, const struct result_row *row,
-		  const struct result_column *column)
-{
-	char number[NUMBER_TEXT] = "";
-
-	switch (column->type) {
-	case COLUMN_TEXT:
-		snprintf(text, size, "%s", row_text(row, column));
-		return text;
-	case COLUMN_U64:
-		if (row_u64(row, column) != COL_NONE)
-			snprintf(number, sizeof(number), "%" PRIu64, row_u64(row, column));
-		break;
-	case COLUMN_F64:
-		if (!isnan(row_f64(row, column)))
-			number_text(number, row_f64(row, column));
-		break;
-	}
-	snprintf(text, size, "%s", number);
-	return text;
-}
-
-double result_number(const struct result_row *row, const struct result_column *column)
-{
-	if (column->type == COLUMN_F64)
-		return row_f64(row, column);
-	if (column->type == COLUMN_U64 && row_u64(row, column) != COL_NONE)
-		return (double)row_u64(row, column);
-	return (double)NAN;
-}
-
-/* --- the store ------------------------------------------------------------------------------ */
-
 struct results {
-	sqlite3 *db;
-	char *path;
+	struct db db;
 	sqlite3_stmt *find;	    /* id of (trial_hash, world) */
 	sqlite3_stmt *drop;	    /* a row by id */
 	sqlite3_stmt *drop_tokens;  /* the tokens of a row by id */
@@ -170,133 +64,41 @@ struct results {
 	sqlite3_stmt *insert_token; /* a token: its row's id first */
 };
 
-/* The system's error behind SQLite's: of the call or, as of a failed COMMIT, of the database's
- * file. */
-static int db_system_errno(sqlite3 *db)
-{
-	int system = db ? sqlite3_system_errno(db) : 0;
-
-	if (db && !system)
-		sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &system);
-	return system ? system : EIO;
-}
-
-/* SQLite's code as ours: EINVAL where another file was given, the system's own where it knows. */
-static int db_errno(sqlite3 *db, int code)
-{
-	switch (code & 0xff) {
-	case SQLITE_FULL:
-		return ENOSPC;
-	case SQLITE_NOMEM:
-		return ENOMEM;
-	case SQLITE_READONLY:
-		return EROFS;
-	case SQLITE_PERM:
-	case SQLITE_AUTH:
-		return EACCES;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return EBUSY;
-	case SQLITE_NOTADB:
-	case SQLITE_CONSTRAINT:
-		return EINVAL;
-	case SQLITE_CANTOPEN:
-	case SQLITE_IOERR:
-		return db_system_errno(db);
-	default:
-		return EIO;
-	}
-}
-
-static int db_err(struct results *r, struct err *err, const char *doing)
-{
-	int code = r->db ? sqlite3_extended_errcode(r->db) : SQLITE_NOMEM;
-	int number = db_errno(r->db, code);
-
-	if ((code & 0xff) == SQLITE_NOTADB)
-		return err_set(err, number, "%s: is no SQLite database, expected a result store",
-			       r->path);
-	return err_set(err, number, "%s: cannot %s: %s (%s)", r->path, doing,
-		       r->db ? sqlite3_errmsg(r->db) : "out of memory", strerror(number));
-}
-
-static int db_exec(struct results *r, const char *sql, const char *doing, struct err *err)
-{
-	if (sqlite3_exec(r->db, sql, NULL, NULL, NULL) != SQLITE_OK)
-		return db_err(r, err, doing);
-	return 0;
-}
-
-static int db_prepare(struct results *r, sqlite3_stmt **stmt, const char *sql, struct err *err)
-{
-	if (sqlite3_prepare_v2(r->db, sql, -1, stmt, NULL) != SQLITE_OK)
-		return db_err(r, err, "prepare a statement");
-	return 0;
-}
-
-/* Run a bound statement that gives no rows, and make it ready for the next time. */
-static int db_step(struct results *r, sqlite3_stmt *stmt, const char *doing, struct err *err)
-{
-	if (sqlite3_step(stmt) != SQLITE_DONE)
-		db_err(r, err, doing);
-	sqlite3_reset(stmt);
-	return err->code;
-}
-
-/* Best effort after a failure that is reported already; SQLite may have rolled back by itself. */
-static void db_rollback(struct results *r)
-{
-	if (!sqlite3_get_autocommit(r->db))
-		sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
-}
-
-static int db_begin(struct results *r, struct err *err)
-{
-	return db_exec(r, "BEGIN IMMEDIATE", "start writing", err);
-}
-
-static int db_commit(struct results *r, struct err *err)
-{
-	if (db_exec(r, "COMMIT", "write to disk", err))
-		db_rollback(r);
-	return err->code;
-}
-
-/* One whole number, of a PRAGMA or a count. */
-static int db_number(struct results *r, const char *sql, int64_t *value, struct err *err)
-{
-	sqlite3_stmt *stmt;
-
-	if (db_prepare(r, &stmt, sql, err))
-		return err->code;
-	if (sqlite3_step(stmt) == SQLITE_ROW)
-		*value = sqlite3_column_int64(stmt, 0);
-	else
-		db_err(r, err, "read");
-	sqlite3_finalize(stmt);
-	return err->code;
-}
-
 /* --- statements out of the column tables ---------------------------------------------------- */
 
-static const char *const column_sql[] = {
-	[COLUMN_TEXT] = "TEXT NOT NULL",
-	[COLUMN_U64] = "INTEGER",
-	[COLUMN_F64] = "REAL",
-};
-
-/* A list of all column names, each through 'format' (which may use its name and SQL type). */
-static void write_names(FILE *out, bool tokens, bool types)
+static void write_name(FILE *out, size_t i, const char *name, const char *type)
 {
-	size_t count = tokens ? (size_t)TOKEN_COLUMN_COUNT : result_column_count;
+	fprintf(out, "%s\"%s\" %s", i ? ", " : "", name, type);
+}
 
-	for (size_t i = 0; i < count; i++) {
-		const char *type = tokens ? "INTEGER NOT NULL" : column_sql[result_columns[i].type];
+static void write_row_names(FILE *out)
+{
+	for (size_t i = 0; i < result_column_count; i++)
+		write_name(out, i, result_columns[i].name, "");
+}
 
-		fprintf(out, "%s\"%s\"%s%s", i ? ", " : "",
-			tokens ? token_columns[i].name : result_columns[i].name, types ? " " : "",
-			types ? type : "");
-	}
+static void write_token_names(FILE *out)
+{
+	for (size_t i = 0; i < TOKEN_COLUMN_COUNT; i++)
+		write_name(out, i, token_columns[i].name, "");
+}
+
+static void write_row_columns(FILE *out)
+{
+	static const char *const types[] = {
+		[COLUMN_TEXT] = "TEXT NOT NULL",
+		[COLUMN_U64] = "INTEGER",
+		[COLUMN_F64] = "REAL",
+	};
+
+	for (size_t i = 0; i < result_column_count; i++)
+		write_name(out, i, result_columns[i].name, types[result_columns[i].type]);
+}
+
+static void write_token_columns(FILE *out)
+{
+	for (size_t i = 0; i < TOKEN_COLUMN_COUNT; i++)
+		write_name(out, i, token_columns[i].name, "INTEGER NOT NULL");
 }
 
 static void write_marks(FILE *out, size_t count)
@@ -308,11 +110,11 @@ static void write_marks(FILE *out, size_t count)
 static void write_schema(FILE *out)
 {
 	fputs("CREATE TABLE results (id INTEGER PRIMARY KEY, ", out);
-	write_names(out, false, true);
+	write_row_columns(out);
 	fputs(", UNIQUE (trial_hash, world)) STRICT;\n"
 	      "CREATE TABLE tokens (result_id INTEGER NOT NULL REFERENCES results (id), ",
 	      out);
-	write_names(out, true, true);
+	write_token_columns(out);
 	fputs(", PRIMARY KEY (result_id, repeat, token, layer)) STRICT, WITHOUT ROWID;\n"
 	      "CREATE TABLE columns (of TEXT NOT NULL, name TEXT NOT NULL, help TEXT NOT NULL,"
 	      " UNIQUE (of, name)) STRICT;\n",
@@ -324,7 +126,7 @@ static void write_schema(FILE *out)
 static void write_insert(FILE *out)
 {
 	fputs("INSERT INTO results (", out);
-	write_names(out, false, false);
+	write_row_names(out);
 	fputs(") VALUES (", out);
 	write_marks(out, result_column_count);
 	fputs(")", out);
@@ -333,7 +135,7 @@ static void write_insert(FILE *out)
 static void write_insert_token(FILE *out)
 {
 	fputs("INSERT INTO tokens (result_id, ", out);
-	write_names(out, true, false);
+	write_token_names(out);
 	fputs(") VALUES (", out);
 	write_marks(out, TOKEN_COLUMN_COUNT + 1);
 	fputs(")", out);
@@ -342,14 +144,14 @@ static void write_insert_token(FILE *out)
 static void write_select(FILE *out)
 {
 	fputs("SELECT ", out);
-	write_names(out, false, false);
+	write_row_names(out);
 	fputs(" FROM results ORDER BY id", out);
 }
 
 static void write_select_tokens(FILE *out)
 {
 	fputs("SELECT ", out);
-	write_names(out, true, false);
+	write_token_names(out);
 	fputs(" FROM tokens WHERE result_id = ? ORDER BY repeat, token, layer", out);
 }
 
@@ -379,7 +181,7 @@ static int prepare_written(struct results *r, sqlite3_stmt **stmt, void (*write)
 
 	if (sql_text(&sql, write, err))
 		return err->code;
-	if (db_prepare(r, stmt, sql, err))
+	if (db_prepare(&r->db, stmt, sql, err))
 		*stmt = NULL;
 	free(sql);
 	return err->code;
@@ -417,14 +219,14 @@ static int insert_help(struct results *r, sqlite3_stmt *stmt, const char *of, co
 	sqlite3_bind_text(stmt, 1, of, -1, SQLITE_STATIC);
 	sqlite3_bind_text(stmt, 2, name, -1, SQLITE_STATIC);
 	sqlite3_bind_text(stmt, 3, help, -1, SQLITE_STATIC);
-	return db_step(r, stmt, "describe the columns", err);
+	return db_step(&r->db, stmt, "describe the columns", err);
 }
 
 static int insert_helps(struct results *r, struct err *err)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 
-	if (db_prepare(r, &stmt, "INSERT INTO columns VALUES (?, ?, ?)", err))
+	if (db_prepare(&r->db, &stmt, "INSERT INTO columns VALUES (?, ?, ?)", err))
 		return err->code;
 	for (size_t i = 0; i < result_column_count && !err->code; i++)
 		insert_help(r, stmt, "results", result_columns[i].name, result_columns[i].help,
@@ -437,10 +239,10 @@ static int insert_helps(struct results *r, struct err *err)
 
 static int store_is_new(struct results *r, bool *is_new, struct err *err)
 {
-	int64_t table_count, version;
+	int64_t table_count = 0, version = 0;
 
-	if (db_number(r, "SELECT count(*) FROM sqlite_schema", &table_count, err) ||
-	    db_number(r, "PRAGMA user_version", &version, err))
+	if (db_number(&r->db, "SELECT count(*) FROM sqlite_schema", &table_count, err) ||
+	    db_number(&r->db, "PRAGMA user_version", &version, err))
 		return err->code;
 	*is_new = table_count == 0 && version == 0;
 	return 0;
@@ -450,31 +252,31 @@ static int store_is_new(struct results *r, bool *is_new, struct err *err)
 static int make_tables(struct results *r, struct err *err)
 {
 	char *sql = NULL;
-	bool is_new;
+	bool is_new = false;
 
-	if (db_begin(r, err))
+	if (db_begin(&r->db, err))
 		return err->code;
 	if (store_is_new(r, &is_new, err)) /* another process may have been here before the lock */
 		goto fail;
 	if (is_new && (sql_text(&sql, write_schema, err) ||
-		       db_exec(r, sql, "make the tables", err) || insert_helps(r, err)))
+		       db_exec(&r->db, sql, "make the tables", err) || insert_helps(r, err)))
 		goto fail;
 	free(sql);
-	return db_commit(r, err);
+	return db_commit(&r->db, err);
 fail:
 	free(sql);
-	db_rollback(r);
+	db_rollback(&r->db);
 	return err->code;
 }
 
 /* The stored table has our columns in our order, or it is another flashcast's. */
 static int check_columns(struct results *r, struct err *err)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	size_t i = 0;
 	int code;
 
-	if (db_prepare(r, &stmt, "SELECT name FROM pragma_table_info('results') WHERE cid > 0",
+	if (db_prepare(&r->db, &stmt, "SELECT name FROM pragma_table_info('results') WHERE cid > 0",
 		       err))
 		return err->code;
 	for (; (code = sqlite3_step(stmt)) == SQLITE_ROW && !err->code; i++) {
@@ -487,42 +289,42 @@ static int check_columns(struct results *r, struct err *err)
 			err_set(err, EINVAL,
 				"%s: column %zu of table results is %s, expected %s:"
 				" written by another version",
-				r->path, i + 1, got, want);
+				r->db.path, i + 1, got, want);
 	}
 	if (code != SQLITE_DONE && code != SQLITE_ROW)
-		db_err(r, err, "read its columns");
+		db_err(&r->db, err, "read its columns");
 	else if (i < result_column_count)
 		err_set(err, EINVAL,
 			"%s: table results has %zu columns, expected %zu:"
 			" written by another version",
-			r->path, i, result_column_count);
+			r->db.path, i, result_column_count);
 	sqlite3_finalize(stmt);
 	return err->code;
 }
 
 static int check_schema(struct results *r, struct err *err)
 {
-	int64_t application, version;
+	int64_t application = 0, version = 0;
 
-	if (db_number(r, "PRAGMA application_id", &application, err) ||
-	    db_number(r, "PRAGMA user_version", &version, err))
+	if (db_number(&r->db, "PRAGMA application_id", &application, err) ||
+	    db_number(&r->db, "PRAGMA user_version", &version, err))
 		return err->code;
 	if (application != APPLICATION_ID)
 		return err_set(err, EINVAL,
 			       "%s: application id 0x%" PRIx64 ", expected 0x%x: no result store",
-			       r->path, (uint64_t)application, (unsigned)APPLICATION_ID);
+			       r->db.path, (uint64_t)application, (unsigned)APPLICATION_ID);
 	if (version != SCHEMA_VERSION)
-		return err_set(err, EINVAL, "%s: schema version %" PRId64 ", expected %d", r->path,
-			       version, SCHEMA_VERSION);
+		return err_set(err, EINVAL, "%s: schema version %" PRId64 ", expected %d",
+			       r->db.path, version, SCHEMA_VERSION);
 	return check_columns(r, err);
 }
 
 static int prepare_all(struct results *r, struct err *err)
 {
-	if (db_prepare(r, &r->find, "SELECT id FROM results WHERE trial_hash = ? AND world = ?",
-		       err) ||
-	    db_prepare(r, &r->drop, "DELETE FROM results WHERE id = ?", err) ||
-	    db_prepare(r, &r->drop_tokens, "DELETE FROM tokens WHERE result_id = ?", err) ||
+	if (db_prepare(&r->db, &r->find,
+		       "SELECT id FROM results WHERE trial_hash = ? AND world = ?", err) ||
+	    db_prepare(&r->db, &r->drop, "DELETE FROM results WHERE id = ?", err) ||
+	    db_prepare(&r->db, &r->drop_tokens, "DELETE FROM tokens WHERE result_id = ?", err) ||
 	    prepare_written(r, &r->insert, write_insert, err) ||
 	    prepare_written(r, &r->insert_token, write_insert_token, err))
 		return err->code;
@@ -543,27 +345,24 @@ static char *path_in(const char *dir, const char *name)
 static int store_open(struct results **out, const char *dir, int create, struct err *err)
 {
 	struct results *r = calloc(1, sizeof(*r));
-	bool is_new;
+	char *path = path_in(dir, "results.sqlite");
+	bool is_new = false;
 
-	if (!r || !(r->path = path_in(dir, "results.sqlite"))) {
-		err_nomem(err, "a result store", sizeof(*r));
+	if (!r || !path) {
+		err_nomem(err, "a result store", sizeof(*r) + strlen(dir));
 		goto fail;
 	}
-	if (sqlite3_open_v2(r->path, &r->db, SQLITE_OPEN_READWRITE | create, NULL) != SQLITE_OK) {
-		db_err(r, err, "open");
-		goto fail;
-	}
-	sqlite3_extended_result_codes(r->db, 1);
-	sqlite3_busy_timeout(r->db, BUSY_TIMEOUT_MS);
-	if (db_exec(r, "PRAGMA synchronous = FULL", "set up", err) || store_is_new(r, &is_new, err))
+	if (db_open(&r->db, path, create, err) || store_is_new(r, &is_new, err))
 		goto fail;
 	if (is_new && create && make_tables(r, err))
 		goto fail;
 	if (check_schema(r, err) || prepare_all(r, err))
 		goto fail;
+	free(path);
 	*out = r;
 	return 0;
 fail:
+	free(path);
 	results_close(r);
 	return err->code;
 }
@@ -584,8 +383,7 @@ void results_close(struct results *results)
 	sqlite3_finalize(results->drop_tokens);
 	sqlite3_finalize(results->insert);
 	sqlite3_finalize(results->insert_token);
-	sqlite3_close(results->db);
-	free(results->path);
+	db_close(&results->db);
 	free(results);
 }
 
@@ -604,7 +402,7 @@ static int find_id(struct results *r, const char *trial_hash, const char *world,
 	if (code == SQLITE_ROW)
 		*id = sqlite3_column_int64(r->find, 0);
 	else if (code != SQLITE_DONE)
-		db_err(r, err, "look up a row");
+		db_err(&r->db, err, "look up a row");
 	sqlite3_reset(r->find);
 	sqlite3_clear_bindings(r->find);
 	return err->code;
@@ -613,7 +411,7 @@ static int find_id(struct results *r, const char *trial_hash, const char *world,
 bool results_have(struct results *results, const char *trial_hash, const char *world)
 {
 	struct err err = {0};
-	int64_t id;
+	int64_t id = -1;
 
 	/* What cannot be read is not there: the trial runs again, and its row replaces this one. */
 	return find_id(results, trial_hash, world, &id, &err) == 0 && id >= 0;
@@ -657,7 +455,7 @@ static int insert_row(struct results *r, const struct result_row *row, struct er
 	for (size_t i = 0; i < result_column_count; i++)
 		if (bind_column(r->insert, (int)i + 1, row, &result_columns[i], err))
 			return err->code;
-	return db_step(r, r->insert, "insert a row", err);
+	return db_step(&r->db, r->insert, "insert a row", err);
 }
 
 static int64_t token_get(const struct result_token *token, const struct token_column *column)
@@ -695,15 +493,15 @@ static int insert_token(struct results *r, int64_t id, const struct result_token
 				       token_columns[i].name, token->token, INT64_MAX);
 		sqlite3_bind_int64(r->insert_token, i + 2, value);
 	}
-	return db_step(r, r->insert_token, "insert a token", err);
+	return db_step(&r->db, r->insert_token, "insert a token", err);
 }
 
 static int drop_row(struct results *r, int64_t id, struct err *err)
 {
 	sqlite3_bind_int64(r->drop_tokens, 1, id);
 	sqlite3_bind_int64(r->drop, 1, id);
-	if (db_step(r, r->drop_tokens, "replace tokens", err) ||
-	    db_step(r, r->drop, "replace a row", err))
+	if (db_step(&r->db, r->drop_tokens, "replace tokens", err) ||
+	    db_step(&r->db, r->drop, "replace a row", err))
 		return err->code;
 	return 0;
 }
@@ -712,12 +510,12 @@ static int drop_row(struct results *r, int64_t id, struct err *err)
 static int put_row(struct results *r, const struct result_row *row,
 		   const struct result_token *tokens, size_t token_count, struct err *err)
 {
-	int64_t id;
+	int64_t id = -1;
 
 	if (find_id(r, row->trial_hash, row->world, &id, err) ||
 	    (id >= 0 && drop_row(r, id, err)) || insert_row(r, row, err))
 		return err->code;
-	id = sqlite3_last_insert_rowid(r->db);
+	id = sqlite3_last_insert_rowid(r->db.handle);
 	for (size_t i = 0; i < token_count; i++)
 		if (insert_token(r, id, &tokens[i], err))
 			return err->code;
@@ -728,11 +526,11 @@ int results_put(struct results *results, const struct result_row *row,
 		const struct result_token *tokens, size_t token_count, struct err *err)
 {
 	assert(row->trial_hash[0] && row->world[0]);
-	if (db_begin(results, err))
+	if (db_begin(&results->db, err))
 		return err->code;
 	if (put_row(results, row, tokens, token_count, err) == 0)
-		return db_commit(results, err);
-	db_rollback(results);
+		return db_commit(&results->db, err);
+	db_rollback(&results->db);
 	return err_where(err, "row %s %s", row->trial_hash, row->world);
 }
 
@@ -754,7 +552,7 @@ static int read_column(struct results *r, sqlite3_stmt *stmt, int at,
 			return err_nomem(err, "a result's text", RESULT_TEXT);
 		if (strlen(text) >= RESULT_TEXT)
 			return err_set(err, EINVAL, "%s: %s has %zu bytes, expected at most %d",
-				       r->path, column->name, strlen(text), RESULT_TEXT - 1);
+				       r->db.path, column->name, strlen(text), RESULT_TEXT - 1);
 		memcpy(to, text, strlen(text) + 1);
 		break;
 	case COLUMN_U64:
@@ -773,7 +571,7 @@ static int each_row(struct results *r,
 		    struct err *err)
 {
 	struct result_row row;
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	int code = SQLITE_DONE;
 
 	if (prepare_written(r, &stmt, write_select, err))
@@ -786,7 +584,7 @@ static int each_row(struct results *r,
 			take(to, &row, err);
 	}
 	if (!err->code && code != SQLITE_DONE)
-		db_err(r, err, "read rows");
+		db_err(&r->db, err, "read rows");
 	sqlite3_finalize(stmt);
 	return err->code;
 }
@@ -864,7 +662,7 @@ static int list_token(struct token_list *list, sqlite3_stmt *stmt, struct err *e
 
 static int read_tokens(struct results *r, int64_t id, struct token_list *list, struct err *err)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	int code = SQLITE_DONE;
 
 	if (prepare_written(r, &stmt, write_select_tokens, err))
@@ -873,7 +671,7 @@ static int read_tokens(struct results *r, int64_t id, struct token_list *list, s
 	while (!err->code && (code = sqlite3_step(stmt)) == SQLITE_ROW)
 		list_token(list, stmt, err);
 	if (!err->code && code != SQLITE_DONE)
-		db_err(r, err, "read tokens");
+		db_err(&r->db, err, "read tokens");
 	sqlite3_finalize(stmt);
 	return err->code;
 }
@@ -882,7 +680,7 @@ int results_tokens(struct results *results, const char *trial_hash, const char *
 		   struct result_token **tokens, size_t *count, struct err *err)
 {
 	struct token_list list = {NULL, 0, 0};
-	int64_t id;
+	int64_t id = -1;
 
 	if (find_id(results, trial_hash, world, &id, err) ||
 	    (id >= 0 && read_tokens(results, id, &list, err))) {
@@ -956,9 +754,9 @@ struct merging {
 static int merge_take(void *to, const struct result_row *row, struct err *err)
 {
 	const struct merging *merging = to;
-	struct result_token *tokens;
-	size_t count;
-	int64_t id;
+	struct result_token *tokens = NULL;
+	size_t count = 0;
+	int64_t id = -1;
 
 	if (find_id(merging->to, row->trial_hash, row->world, &id, err) || id >= 0)
 		return err->code;
@@ -969,18 +767,24 @@ static int merge_take(void *to, const struct result_row *row, struct err *err)
 	return err->code;
 }
 
+/* All rows or none. */
+static int merge_rows(struct merging *merging, struct err *err)
+{
+	if (db_begin(&merging->to->db, err))
+		return err->code;
+	if (each_row(merging->from, merge_take, merging, err) == 0)
+		return db_commit(&merging->to->db, err);
+	db_rollback(&merging->to->db);
+	return err->code;
+}
+
 int results_merge(struct results *results, const char *other_dir, struct err *err)
 {
 	struct merging merging = {.to = results};
 
 	if (store_open(&merging.from, other_dir, 0, err))
 		return err->code;
-	if (db_begin(results, err) == 0) {
-		if (each_row(merging.from, merge_take, &merging, err) == 0)
-			db_commit(results, err);
-		else
-			db_rollback(results);
-	}
+	merge_rows(&merging, err);
 	results_close(merging.from);
 	return err->code;
 }

@@ -453,8 +453,8 @@ int trace_load(struct trace *trace, const char *path, struct err *err)
 {
 	struct header header = {.trace = trace};
 	FILE *in = fopen(path, "rb");
-	size_t bytes;
-	int line;
+	size_t bytes = 0;
+	int line = 0;
 
 	memset(trace, 0, sizeof(*trace));
 	if (!in)
