@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* real_model.c - opens a model's two files and holds them against the geometry, tensor by tensor */
+#include "real_model.h"
+
+#include "real_files.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct real_model {
+	struct model shape;
+	enum weight_type weights;
+	const struct layout_ops *layout;
+	struct file_map maps[2];
+	char *paths[2];
+	uint64_t data_offset[2];
+};
+
+static const char *word_text(const struct param_word *words, unsigned value)
+{
+	return words[value].text;
+}
+
+static int read_word(const struct gguf *gguf, const char *key, const struct param_word *words,
+		     unsigned *value, struct err *err)
+{
+	const char *text;
+	int found;
+
+	if (gguf_text(gguf, key, &text, err))
+		return err->code;
+	found = word_value(words, text);
+	if (found < 0)
+		return err_set(err, EBADMSG, "%s: key %s: got '%.64s', expected %s or %s",
+			       gguf_path(gguf), key, text, words[0].text, words[1].text);
+	*value = (unsigned)found;
+	return 0;
+}
+
+/* Numbers within what model_params.h allows, so that no later product can overflow. */
+static int check_ranges(const struct gguf *gguf, const struct model *m, struct err *err)
+{
+	for (size_t i = 0; i < model_table.count; i++) {
+		const struct param *row = &model_table.rows[i];
+		uint64_t value;
+
+		if (row->type != PARAM_U64)
+			continue;
+		memcpy(&value, (const char *)m + row->offset, sizeof(value));
+		if ((double)value < row->min || (double)value > row->max)
+			return err_set(err, EBADMSG,
+				       "%s: %s: got %" PRIu64 ", expected %.0f to %.0f",
+				       gguf_path(gguf), row->name, value, row->min, row->max);
+	}
+	if (m->d_model % 32 || m->d_ffn % 64 || m->d_model % m->head_count ||
+	    m->d_model / m->head_count % 2 || m->head_count % m->kv_head_count ||
+	    (m->row_align != 512 && m->row_align != 4096) ||
+	    (m->family == MODEL_OPT && m->kv_head_count != m->head_count))
+		return err_set(err, EBADMSG,
+			       "%s: d_model %" PRIu64 ", d_ffn %" PRIu64 ", heads %" PRIu64
+			       " and %" PRIu64 ", row_align %" PRIu64
+			       " do not fit together (model_params.h)",
+			       gguf_path(gguf), m->d_model, m->d_ffn, m->head_count,
+			       m->kv_head_count, m->row_align);
+	return 0;
+}
+
+static int read_shape(const struct gguf *gguf, struct model *m, enum weight_type *weights,
+		      struct err *err)
+{
+	char key[FILE_KEY];
+	const char *name;
+	unsigned type;
+
+	memset(m, 0, sizeof(*m));
+	if (read_word(gguf, "general.architecture", model_family_words, &m->family, err) ||
+	    read_word(gguf, "flashcast.weights", weight_type_words, &type, err) ||
+	    gguf_text(gguf, "general.name", &name, err) ||
+	    gguf_number(gguf, "flashcast.row_align", &m->row_align, err))
+		return err->code;
+	*weights = (enum weight_type)type;
+	snprintf(m->name, sizeof(m->name), "%s", name);
+	for (const struct file_key *row = file_keys; row->part; row++) {
+		uint64_t value;
+
+		if (gguf_number(gguf, file_key_name(key, m, row), &value, err))
+			return err->code;
+		memcpy((char *)m + row->offset, &value, sizeof(value));
+	}
+	return check_ranges(gguf, m, err);
+}
+
+static int check_expected(const struct gguf *gguf, const struct model *got,
+			  const struct model *want, struct err *err)
+{
+	if (got->family != want->family)
+		return err_set(err, EINVAL, "%s: family: got %s, expected %s", gguf_path(gguf),
+			       word_text(model_family_words, got->family),
+			       word_text(model_family_words, want->family));
+	for (size_t i = 0; i < model_table.count; i++) {
+		const struct param *row = &model_table.rows[i];
+		uint64_t a, b;
+
+		if (row->type != PARAM_U64)
+			continue;
+		memcpy(&a, (const char *)got + row->offset, sizeof(a));
+		memcpy(&b, (const char *)want + row->offset, sizeof(b));
+		if (a != b)
+			return err_set(err, EINVAL,
+				       "%s: %s: got %" PRIu64 ", expected %" PRIu64
+				       " as model '%s' says",
+				       gguf_path(gguf), row->name, a, b, want->name);
+	}
+	return 0;
+}
+
+static int check_tensor(const struct gguf *gguf, size_t i, const struct gguf_tensor *want,
+			struct err *err)
+{
+	const struct gguf_tensor *got;
+
+	if (i >= gguf_tensor_count(gguf))
+		return err_set(err, EBADMSG, "%s: tensor '%s' is missing: %zu tensors in all",
+			       gguf_path(gguf), want->name, gguf_tensor_count(gguf));
+	got = gguf_tensor_at(gguf, i);
+	if (strcmp(got->name, want->name) != 0)
+		return err_set(err, EBADMSG, "%s: tensor %zu: got '%s', expected '%s'",
+			       gguf_path(gguf), i, got->name, want->name);
+	if (got->type != want->type)
+		return err_set(err, EBADMSG, "%s: tensor '%s': got type %s, expected %s",
+			       gguf_path(gguf), got->name, got->type == GGUF_F32 ? "f32" : "f16",
+			       want->type == GGUF_F32 ? "f32" : "f16");
+	for (unsigned d = 0; d < GGUF_DIMS; d++)
+		if (got->dims[d] != want->dims[d])
+			return err_set(err, EBADMSG,
+				       "%s: tensor '%s': dimension %u: got %" PRIu64
+				       ", expected %" PRIu64,
+				       gguf_path(gguf), got->name, d, got->dims[d], want->dims[d]);
+	if (got->offset - gguf_data_offset(gguf) != want->offset)
+		return err_set(err, EBADMSG,
+			       "%s: tensor '%s': offset: got %" PRIu64 ", expected %" PRIu64,
+			       gguf_path(gguf), got->name, got->offset - gguf_data_offset(gguf),
+			       want->offset);
+	return 0;
+}
+
+static int check_tensors(const struct gguf *gguf, const struct file_map *map, struct err *err)
+{
+	struct file_tensors it = {.map = map};
+	uint64_t want_bytes = gguf_data_offset(gguf) + file_data_bytes(map);
+	size_t count = 0;
+
+	if (gguf_alignment(gguf) % TENSOR_ALIGN != 0)
+		return err_set(err, EBADMSG,
+			       "%s: general.alignment: got %" PRIu64 ", expected a multiple of %d",
+			       gguf_path(gguf), gguf_alignment(gguf), TENSOR_ALIGN);
+	while (file_tensors_next(&it)) {
+		struct gguf_tensor want;
+
+		file_tensor_gguf(&want, &it);
+		if (check_tensor(gguf, count++, &want, err))
+			return err->code;
+	}
+	if (gguf_tensor_count(gguf) != count)
+		return err_set(err, EBADMSG, "%s: got %zu tensors, expected %zu", gguf_path(gguf),
+			       gguf_tensor_count(gguf), count);
+	if (gguf_file_bytes(gguf) != want_bytes)
+		return err_set(err, EBADMSG, "%s: got %" PRIu64 " bytes, expected %" PRIu64,
+			       gguf_path(gguf), gguf_file_bytes(gguf), want_bytes);
+	return 0;
+}
+
+/* The FFN file says the same geometry, its own layout, and that it was made with this base. */
+static int check_pair(const struct gguf *base, const struct gguf *ffn, const struct real_model *rm,
+		      struct err *err)
+{
+	const char *layout, *of_base, *of_ffn;
+	enum weight_type weights;
+	struct model shape;
+
+	if (read_shape(ffn, &shape, &weights, err) || check_expected(ffn, &shape, &rm->shape, err))
+		return err->code;
+	if (weights != rm->weights)
+		return err_set(err, EBADMSG, "%s: flashcast.weights: got %s, expected %s as in %s",
+			       gguf_path(ffn), word_text(weight_type_words, weights),
+			       word_text(weight_type_words, rm->weights), gguf_path(base));
+	if (gguf_text(ffn, "flashcast.layout", &layout, err) ||
+	    gguf_text(base, "flashcast.digest", &of_base, err) ||
+	    gguf_text(ffn, "flashcast.digest", &of_ffn, err))
+		return err->code;
+	if (strcmp(layout, rm->layout->name) != 0)
+		return err_set(err, EBADMSG, "%s: flashcast.layout: got '%.64s', expected '%s'",
+			       gguf_path(ffn), layout, rm->layout->name);
+	if (strcmp(of_base, of_ffn) != 0)
+		return err_set(err, EBADMSG,
+			       "%s: flashcast.digest: got %.64s, expected %.64s as in %s: "
+			       "the files are of different models",
+			       gguf_path(ffn), of_ffn, of_base, gguf_path(base));
+	return 0;
+}
+
+static int check_files(struct real_model *rm, const struct gguf *base, const struct gguf *ffn,
+		       const struct model *expect, struct err *err)
+{
+	const struct gguf *const files[2] = {base, ffn};
+
+	if (read_shape(base, &rm->shape, &rm->weights, err))
+		return err->code;
+	if (expect && check_expected(base, &rm->shape, expect, err))
+		return err->code;
+	if (check_pair(base, ffn, rm, err))
+		return err->code;
+	for (unsigned i = 0; i < 2; i++) {
+		rm->maps[i] = (struct file_map){&rm->shape, rm->weights, i ? rm->layout : NULL};
+		rm->data_offset[i] = gguf_data_offset(files[i]);
+		if (check_tensors(files[i], &rm->maps[i], err))
+			return err->code;
+	}
+	return 0;
+}
+
+int real_model_open(struct real_model **out, const char *dir, const struct layout_ops *layout,
+		    const struct model *expect, struct err *err)
+{
+	struct gguf *base = NULL, *ffn = NULL;
+	struct real_model *rm = calloc(1, sizeof(*rm));
+
+	*out = NULL;
+	if (!rm) {
+		err_nomem(err, "a model", sizeof(*rm));
+		goto fail;
+	}
+	rm->layout = layout;
+	rm->paths[0] = file_path(dir, NULL);
+	rm->paths[1] = file_path(dir, layout);
+	if (!rm->paths[0] || !rm->paths[1]) {
+		err_nomem(err, "a model's file names", strlen(dir) + FILE_KEY);
+		goto fail;
+	}
+	if (gguf_open(&base, rm->paths[0], err) || gguf_open(&ffn, rm->paths[1], err) ||
+	    check_files(rm, base, ffn, expect, err))
+		goto fail;
+	*out = rm;
+	rm = NULL;
+fail:
+	gguf_close(base);
+	gguf_close(ffn);
+	real_model_close(rm);
+	return err->code;
+}
+
+void real_model_close(struct real_model *rm)
+{
+	if (!rm)
+		return;
+	free(rm->paths[0]);
+	free(rm->paths[1]);
+	free(rm);
+}
+
+const struct model *real_model_shape(const struct real_model *rm)
+{
+	return &rm->shape;
+}
+
+enum weight_type real_model_weights(const struct real_model *rm)
+{
+	return rm->weights;
+}
+
+const char *real_model_path(const struct real_model *rm, unsigned file)
+{
+	assert(file < 2);
+	return rm->paths[file];
+}
+
+void real_model_at(const struct real_model *rm, enum region region, uint32_t layer, uint64_t offset,
+		   unsigned *file, uint64_t *file_offset)
+{
+	*file = region == REGION_EMBED || region == REGION_ATTENTION ? 0 : 1;
+	*file_offset =
+		rm->data_offset[*file] + file_region_at(&rm->maps[*file], region, layer) + offset;
+}
+
+static void inspect_shape(const struct real_model *rm, FILE *out)
+{
+	const struct model *m = &rm->shape;
+
+	fprintf(out, "%s: family %s, weights %s\n", m->name,
+		word_text(model_family_words, m->family),
+		word_text(weight_type_words, rm->weights));
+	for (size_t i = 0; i < model_table.count; i++) {
+		char text[64];
+
+		if (model_table.rows[i].type == PARAM_U64)
+			fprintf(out, "  %-16s %s\n", model_table.rows[i].name,
+				param_text(text, sizeof(text), &model_table.rows[i], m));
+	}
+	fprintf(out, "  %-16s %" PRIu64 " (%" PRIu64 " bytes unpadded)\n", "parameters",
+		model_param_count(m), model_param_bytes(m, rm->weights));
+}
+
+static void inspect_file(const struct real_model *rm, unsigned file, FILE *out)
+{
+	struct file_tensors it = {.map = &rm->maps[file]};
+	uint64_t padding = 0;
+
+	fprintf(out, "%s: tensor data at %" PRIu64 ", %" PRIu64 " bytes\n", rm->paths[file],
+		rm->data_offset[file], file_data_bytes(&rm->maps[file]));
+	while (file_tensors_next(&it)) {
+		const struct model_tensor *t = &it.tensor;
+
+		padding += (t->row_stride - t->row_bytes) * t->dims[1];
+		if (it.layer > 0)
+			continue; /* every layer is like the first */
+		fprintf(out,
+			"  %-24s %s %8" PRIu64 " x %-8" PRIu64 " rows of %" PRIu64
+			" bytes, %" PRIu64 " apart, at %" PRIu64 "\n",
+			t->name, word_text(weight_type_words, t->type), t->dims[0], t->dims[1],
+			t->row_bytes, t->row_stride, it.at);
+	}
+	fprintf(out, "  row padding      %" PRIu64 " bytes\n", padding);
+}
+
+static const struct layout_ops *const layouts[] = {
+#define LAYOUT(name) &layout_##name,
+#include "layouts.h"
+#undef LAYOUT
+};
+
+int real_model_inspect(const char *dir, FILE *out, struct err *err)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+		char *path = file_path(dir, layouts[i]);
+		bool there = path && access(path, F_OK) == 0;
+		struct real_model *rm;
+
+		free(path);
+		if (!there)
+			continue;
+		if (real_model_open(&rm, dir, layouts[i], NULL, err))
+			return err->code;
+		if (first) {
+			inspect_shape(rm, out);
+			inspect_file(rm, 0, out);
+		}
+		first = false;
+		inspect_file(rm, 1, out);
+		real_model_close(rm);
+	}
+	if (first)
+		return err_set(err, ENOENT, "%s: no model: no file ffn.<layout>.gguf in it", dir);
+	return 0;
+}
