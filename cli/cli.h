@@ -20,8 +20,9 @@ struct subverb {
 MUST_CHECK int subverb_run(const char *verb, const struct subverb *subs, size_t count, int argc,
 			   char **argv, struct err *err);
 
-/* Draw an experiment's figures from the rows in DIR; a figure that fails is told on stderr and
- * counted, the others go on. */
+/* Draw figures from the rows in DIR, a set for each device; names NULL: every figure.  A figure
+ * that has no rows to show is left out and told; one that fails is told and counted (EIO), and the
+ * others go on. */
 MUST_CHECK int draw_figures(const char *dir, char *const *names, size_t count, struct err *err);
 
 /* Every parameter table as Markdown: docs/config.md. */

@@ -24,33 +24,6 @@ static void list_figures(char *about, size_t size)
 					 figure_at(i)->name, figure_at(i)->help);
 }
 
-/* Nothing named: every figure; one that has no rows to show is told, and is no failure. */
-static int draw_all(const char *dir, struct err *err)
-{
-	struct results *results = NULL;
-	struct result_row *rows = NULL;
-	size_t count = 0, drawn = 0;
-
-	if (results_open(&results, dir, err) || results_all(results, &rows, &count, err))
-		goto out;
-	for (size_t i = 0; figure_at(i) && !err->code; i++) {
-		struct err why = {0};
-
-		if (!figure_draw(figure_at(i), dir, rows, count, &why))
-			drawn++;
-		else if (why.code == ENODATA)
-			fprintf(stderr, "flashcast: left out: %s\n", why.msg);
-		else
-			*err = why;
-	}
-	if (!drawn && !err->code)
-		err_set(err, ENODATA, "'%s' holds no rows that any figure could show", dir);
-out:
-	results_close(results);
-	free(rows);
-	return err->code;
-}
-
 int verb_plot(int argc, char **argv, struct err *err)
 {
 	char about[2048];
@@ -68,10 +41,8 @@ int verb_plot(int argc, char **argv, struct err *err)
 		goto out;
 	for (size_t i = 1; i < args.operands.count; i++)
 		names[i - 1] = (char *)args.operands.items[i];
-	if (args.operands.count == 1)
-		(void)!draw_all(args.operands.items[0], err);
-	else
-		(void)!draw_figures(args.operands.items[0], names, args.operands.count - 1, err);
+	(void)!draw_figures(args.operands.items[0], args.operands.count > 1 ? names : NULL,
+			    args.operands.count - 1, err);
 out:
 	args_fini(&args, &spec);
 	return err->code;

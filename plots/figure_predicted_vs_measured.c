@@ -112,7 +112,7 @@ const struct figure_ops figure_predicted_vs_measured = {
 		"set logscale xy\n"
 		"set format xy \"%g\"\n"
 		"set grid xtics ytics lc rgb \"#e5e5e5\"\n"
-		"set key top left\n"
+		"set key top left Left reverse\n"
 		"set size square\n"
 		"set style fill transparent solid 0.25 noborder\n"
 		"plot [low:high] [low:high] '+' using 1:($1*0.9):($1*1.1) with filledcurves lc rgb "

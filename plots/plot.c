@@ -40,7 +40,7 @@ void figure_put_text(FILE *script, const char *text)
 	fputc('"', script);
 }
 
-static void write_frame(FILE *script, const struct figure_ops *figure)
+static void write_frame(FILE *script, const struct figure_ops *figure, const char *name)
 {
 	fprintf(script,
 		"do for [kind in \"png svg\"] {\n"
@@ -63,8 +63,7 @@ static void write_frame(FILE *script, const struct figure_ops *figure)
 		"%s"
 		"unset output\n"
 		"}\n",
-		figure->width, figure->height, figure->width, figure->height, figure->name,
-		figure->body);
+		figure->width, figure->height, figure->width, figure->height, name, figure->body);
 }
 
 static int make_folder(const char *path, struct err *err)
@@ -75,18 +74,17 @@ static int make_folder(const char *path, struct err *err)
 }
 
 /* The whole script into memory, so that the file and the pipe get the same bytes. */
-static int write_script(char **text, const struct figure_ops *figure, const struct result_row *rows,
-			size_t count, struct err *err)
+static int write_script(char **text, const struct figure_ops *figure, const char *name,
+			const struct result_row *rows, size_t count, struct err *err)
 {
 	size_t bytes;
 	FILE *script = open_memstream(text, &bytes);
 
 	if (!script)
 		return err_nomem(err, "a figure's script", 0);
-	fprintf(script, "# %s - %s\n# draw again with: gnuplot %s.gp\n", figure->name, figure->help,
-		figure->name);
+	fprintf(script, "# %s - %s\n# draw again with: gnuplot %s.gp\n", name, figure->help, name);
 	if (!figure->data(script, rows, count, err))
-		write_frame(script, figure);
+		write_frame(script, figure, name);
 	if (fclose(script) && !err->code)
 		err_errno(err, "a figure's script");
 	return err->code;
@@ -159,28 +157,42 @@ static void drop_empty_log(const char *path)
 		remove(path);
 }
 
-int figure_draw(const struct figure_ops *figure, const char *dir, const struct result_row *rows,
-		size_t count, struct err *err)
+/* The files' name; a label comes from a YAML file and must not leave the folder. */
+static void name_files(char *name, size_t size, const char *figure, const char *label)
 {
-	char folder[4096], path[4200];
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+	snprintf(name, size, "%s%s%.64s", figure, label[0] ? "." : "", label);
+	for (char *c = name; *c; c++)
+		if (!strchr(plain, *c))
+			*c = '_';
+}
+
+int figure_draw(const struct figure_ops *figure, const char *dir, const char *label,
+		const struct result_row *rows, size_t count, struct err *err)
+{
+	char name[128];
+	char folder[4096], path[4400];
 	char *text = NULL;
 
+	name_files(name, sizeof(name), figure->name, label);
 	if (snprintf(folder, sizeof(folder), "%s/figures", dir) >= (int)sizeof(folder))
 		return err_set(err, EINVAL, "folder name is too long: '%s'", dir);
 	if (make_folder(dir, err) || make_folder(folder, err))
 		goto out;
-	if (write_script(&text, figure, rows, count, err))
+	if (write_script(&text, figure, name, rows, count, err))
 		goto out;
-	snprintf(path, sizeof(path), "%s/%s.gp", folder, figure->name);
+	snprintf(path, sizeof(path), "%s/%s.gp", folder, name);
 	if (save_script(path, text, err))
 		goto out;
-	if (pipe_to_gnuplot(folder, figure->name, text, err))
+	if (pipe_to_gnuplot(folder, name, text, err))
 		goto out;
-	snprintf(path, sizeof(path), "%s/%s.log", folder, figure->name);
+	snprintf(path, sizeof(path), "%s/%s.log", folder, name);
 	drop_empty_log(path);
 out:
 	free(text);
 	if (err->code)
-		err_where(err, "figure %s", figure->name);
+		err_where(err, "figure %s", name);
 	return err->code;
 }

@@ -33,9 +33,10 @@ const struct figure_ops *figure_at(size_t i);
 /* For figures: text as a double-quoted gnuplot string that cannot end early. */
 void figure_put_text(FILE *script, const char *text);
 
-/* Draw one figure into DIR/figures/: script kept, gnuplot run through a pipe, PNG and SVG. ENOENT
- * when gnuplot is not there (the script stays). */
-MUST_CHECK int figure_draw(const struct figure_ops *figure, const char *dir,
+/* Draw one figure into DIR/figures/: script kept, gnuplot run through a pipe, PNG and SVG.  Files
+ * are <name>.*, or <name>.<label>.* where 'label' is not empty (characters but letters, digits,
+ * '-', '_', '.' become '_'). ENOENT when gnuplot is not there (the script stays). */
+MUST_CHECK int figure_draw(const struct figure_ops *figure, const char *dir, const char *label,
 			   const struct result_row *rows, size_t count, struct err *err);
 
 #endif

@@ -8,8 +8,9 @@
 
 /* The columns that must agree; numbers and texts alike are compared as CSV text. */
 static const char *const fixed_columns[] = {
-	"model", "weights", "demand",	 "fn_frac",	 "fp_frac", "persistence", "layout",
-	"store", "overlap", "in_flight", "compute_rows", "threads", "ctx_tokens",  "tokens",
+	"device",    "model",	     "weights", "demand",     "fn_frac",
+	"fp_frac",   "persistence",  "layout",	"store",      "overlap",
+	"in_flight", "compute_rows", "threads", "ctx_tokens", "tokens",
 };
 
 static bool agrees(const struct result_row *a, const struct result_row *b, const char *name)

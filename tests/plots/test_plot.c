@@ -87,7 +87,7 @@ START_TEST(test_a_figure_draws_png_and_svg_and_keeps_its_script)
 	struct err err = {0};
 	char head[4096];
 
-	ck_assert_msg(figure_draw(figure, dir, rows, ROWS, &err) == 0, "%s", err.msg);
+	ck_assert_msg(figure_draw(figure, dir, "", rows, ROWS, &err) == 0, "%s", err.msg);
 	ck_assert_uint_gt(read_head(path_of(figure->name, ".png"), head, sizeof(head)), 1000);
 	ck_assert_mem_eq(head, "\x89PNG", 4);
 	read_head(path_of(figure->name, ".svg"), head, sizeof(head));
@@ -106,7 +106,7 @@ START_TEST(test_the_kept_script_draws_the_same_picture_alone)
 	struct stat before, after;
 	char command[1024];
 
-	ck_assert_int_eq(figure_draw(figure, dir, rows, ROWS, &err), 0);
+	ck_assert_int_eq(figure_draw(figure, dir, "", rows, ROWS, &err), 0);
 	ck_assert_int_eq(stat(path_of(figure->name, ".png"), &before), 0);
 	ck_assert_int_eq(unlink(path_of(figure->name, ".png")), 0);
 	snprintf(command, sizeof(command), "cd '%s/figures' && gnuplot %s.gp", dir, figure->name);
@@ -121,7 +121,7 @@ START_TEST(test_a_figure_without_rows_says_what_is_missing)
 	const struct figure_ops *figure = figure_at((size_t)_i);
 	struct err err = {0};
 
-	ck_assert_int_eq(figure_draw(figure, dir, NULL, 0, &err), ENODATA);
+	ck_assert_int_eq(figure_draw(figure, dir, "", NULL, 0, &err), ENODATA);
 	ck_assert_ptr_nonnull(strstr(err.msg, figure->name));
 }
 END_TEST
@@ -135,7 +135,7 @@ START_TEST(test_rows_of_one_world_still_draw)
 
 	for (size_t i = 0; i < ROWS / 2; i++)
 		sim[i] = rows[2 * i];
-	ck_assert_msg(figure_draw(figure, dir, sim, ROWS / 2, &err) == 0, "%s", err.msg);
+	ck_assert_msg(figure_draw(figure, dir, "", sim, ROWS / 2, &err) == 0, "%s", err.msg);
 }
 END_TEST
 
@@ -145,7 +145,7 @@ START_TEST(test_without_gnuplot_the_script_stays)
 	char *path = strdup(getenv("PATH"));
 
 	setenv("PATH", "/nowhere", 1);
-	ck_assert_int_eq(figure_draw(figure_find("latency"), dir, rows, ROWS, &err), ENOENT);
+	ck_assert_int_eq(figure_draw(figure_find("latency"), dir, "", rows, ROWS, &err), ENOENT);
 	setenv("PATH", path, 1);
 	free(path);
 	ck_assert_ptr_nonnull(strstr(err.msg, "gnuplot is not installed"));
@@ -157,8 +157,19 @@ START_TEST(test_a_folder_that_cannot_be_made_is_an_error)
 {
 	struct err err = {0};
 
-	ck_assert_int_ne(figure_draw(figure_find("latency"), "/proc/none", rows, ROWS, &err), 0);
+	ck_assert_int_ne(figure_draw(figure_find("latency"), "/proc/none", "", rows, ROWS, &err),
+			 0);
 	ck_assert_ptr_nonnull(strstr(err.msg, "/proc/none"));
+}
+END_TEST
+
+START_TEST(test_a_label_names_the_files_and_stays_in_the_folder)
+{
+	struct err err = {0};
+
+	ck_assert_msg(figure_draw(figure_find("latency"), dir, "../a b", rows, ROWS, &err) == 0,
+		      "%s", err.msg);
+	ck_assert_int_eq(access(path_of("latency...", "_a_b.png"), F_OK), 0);
 }
 END_TEST
 
@@ -186,6 +197,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_rows_of_one_world_still_draw, 0, 3);
 	tcase_add_test(tcase, test_without_gnuplot_the_script_stays);
 	tcase_add_test(tcase, test_a_folder_that_cannot_be_made_is_an_error);
+	tcase_add_test(tcase, test_a_label_names_the_files_and_stays_in_the_folder);
 	tcase_add_test(tcase, test_an_unknown_figure_is_not_found);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
