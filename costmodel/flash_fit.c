@@ -42,6 +42,7 @@ struct problem {
 	double fixed[FLASH_FIT_PARAMS]; /* 0 = free */
 	size_t param[FLASH_FIT_PARAMS]; /* of each free variable */
 	size_t free_count;
+	unsigned iterations; /* limit of one start */
 };
 
 struct solution {
@@ -247,8 +248,8 @@ static int solve_from(const struct problem *problem, const double *start, struct
 		return GSL_ENOMEM;
 	status = gsl_multifit_nlinear_init(&x.vector, &fdf, work);
 	if (!status)
-		status = gsl_multifit_nlinear_driver(ITERATIONS, 1e-9, 1e-9, 0, NULL, NULL, &info,
-						     work);
+		status = gsl_multifit_nlinear_driver(problem->iterations, 1e-9, 1e-9, 0, NULL, NULL,
+						     &info, work);
 	if (!status && info != 1 && info != 2)
 		status = GSL_EFAILED;
 	if (!status) {
@@ -514,7 +515,8 @@ static int points_check(const struct flash_point *points, size_t count, size_t f
 static int problem_init(struct problem *problem, const struct flash_fit_options *options,
 			struct err *err)
 {
-	*problem = (struct problem){.free_count = 0};
+	*problem = (struct problem){.iterations =
+					    options->iterations ? options->iterations : ITERATIONS};
 	for (size_t p = 0; p < FLASH_FIT_PARAMS; p++) {
 		double value = options->fixed[p], low = 0, high = DBL_MAX;
 
@@ -542,10 +544,10 @@ static int best_of_starts(const struct problem *problem, unsigned starts, uint64
 		return err_set(err, ENOMEM, "flash fit: out of memory");
 	if (status)
 		return err_set(err, EDOM,
-			       "flash fit: none of %u starts converged within %d iterations (%zu "
+			       "flash fit: none of %u starts converged within %u iterations (%zu "
 			       "points, %zu free parameters; last: %s)",
-			       outcome.tried, ITERATIONS, problem->row_count, problem->free_count,
-			       gsl_strerror(status));
+			       outcome.tried, problem->iterations, problem->row_count,
+			       problem->free_count, gsl_strerror(status));
 	return 0;
 }
 

@@ -2,7 +2,8 @@
 /* flash_fit.h - the flash form fitted to measured points (GSL nonlinear least squares)
  *
  * On the logarithm of throughput, so that residuals are relative errors; parameters by their
- * logarithms, so that they stay positive; several jittered starts; weights 1/variance floored at the noise. */
+ * logarithms, so that they stay positive; several jittered starts; weights 1/variance floored at
+ * the noise. */
 #ifndef FLASH_FLASH_FIT_H
 #define FLASH_FLASH_FIT_H
 
@@ -20,36 +21,47 @@ enum { FLASH_FIT_PARAMS = 6 };
 extern const char *const flash_fit_names[FLASH_FIT_PARAMS]; /* = rows of flash_params.h */
 
 struct flash_fit_options {
-	uint64_t seed;         /* of the jittered starts and the bootstrap */
-	unsigned starts;       /* 0 = 8 */
-	unsigned bootstrap;    /* resamplings over points; 0 = covariance intervals only */
+	uint64_t seed;	     /* of the jittered starts and the bootstrap */
+	unsigned starts;     /* 0 = 8 */
+	unsigned iterations; /* limit of each start, which refuses it; 0 = 500 */
+	unsigned bootstrap;  /* resamplings over points; 0 = covariance intervals only */
 	double noise_floor_frac;
 	/* A parameter with fixed[i] != 0 (NaN counts as not fixed) is held at that value. */
 	double fixed[FLASH_FIT_PARAMS];
 };
 
 struct flash_fit {
-	struct flash_params flash;             /* batch_ns is not fitted here: 0 */
-	double low[FLASH_FIT_PARAMS], high[FLASH_FIT_PARAMS]; /* 95 % intervals, natural units */
-	bool identified[FLASH_FIT_PARAMS];     /* high/low <= 3 */
-	double error_frac;                     /* mean absolute relative error at the points */
-	double cv_error_frac;                  /* the same, each request size left out in turn; NaN with fewer than 3 sizes */
-	double aicc;
+	struct flash_params flash; /* batch_ns is not fitted here: 0 */
+	/* 95 % intervals, natural units: from the covariance, widened to the bootstrap's where
+	 * asked for.  A parameter that was held has low = high; where the points say nothing it is
+	 * [0, inf], for the norms their range. */
+	double low[FLASH_FIT_PARAMS], high[FLASH_FIT_PARAMS];
+	bool identified[FLASH_FIT_PARAMS]; /* high/low <= 3 */
+	double error_frac;		   /* mean absolute relative error at the points */
+	/* The same, each request size left out in turn.  NaN with fewer than 3 sizes, or where a
+	 * fit without one of them is not determined or does not converge. */
+	double cv_error_frac;
+	double aicc; /* of two forms (parameters held or free), the lower is the better */
 	size_t point_count;
-	unsigned free_count;                   /* parameters that were not fixed */
+	unsigned free_count; /* parameters that were not fixed */
 };
 
-/* EDOM: fewer points than free parameters, a point that is not positive, or no start converged (the
- * message gives counts and the last status); a fit that stopped on its iteration limit is refused. */
+/* r is sought in [1, 64], q in [0.5, 64].  Works whatever GSL's error handler is, and leaves it as
+ * it was. EDOM: fewer points than free parameters, a point that is not positive, or no start
+ * converged (the message gives counts and the last status); a fit that stopped on its iteration
+ * limit is refused. */
 MUST_CHECK int flash_fit(struct flash_fit *fit, const struct flash_point *points, size_t count,
 			 const struct flash_fit_options *options, struct err *err);
 
-/* y = fixed + x / rate, weighted relative least squares: used for copies and kernels. */
+/* y = fixed + x / rate with fixed >= 0, weighted relative least squares: used for copies and
+ * kernels. */
 struct line_fit {
-	double fixed, rate;            /* units of y; x a unit of y */
-	double fixed_sd, rate_sd;
-	double error_frac;             /* mean absolute relative error */
+	double fixed, rate;	  /* units of y; x a unit of y */
+	double fixed_sd, rate_sd; /* infinite with two points: nothing tells their scatter */
+	double error_frac;	  /* mean absolute relative error */
 };
+/* EDOM: a figure that is not positive, fewer than two different x, or y that does not rise with x.
+ */
 MUST_CHECK int line_fit(struct line_fit *fit, const double *x, const double *y, size_t count,
 			struct err *err);
 

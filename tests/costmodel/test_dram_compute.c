@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* test_dram_compute.c - memory management and compute against sums done by hand */
+#include "compute.h"
+#include "dram.h"
+#include "rng.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+static const struct dram_params dram = {
+	.append_bytes_per_s = 8e9,
+	.append_row_ns = 10,
+	.move_bytes_per_s = 4e9,
+	.move_row_ns = 5,
+	.scan_neuron_ns = 0.5,
+};
+
+static const struct {
+	const char *why;
+	struct store_work work;
+	double ns;
+} steps[] = {
+	{"nothing to do is free", {0, 0, 0, 0, 0}, 0},
+	{"deciding costs a pass over the layer", {1000, 0, 0, 0, 0}, 500},
+	{"appended bytes and rows", {0, 100, 80000, 0, 0}, 100 * 10 + 10000},
+	{"moved bytes and deleted rows", {0, 0, 0, 20, 4000}, 20 * 5 + 1000},
+	{"all of it adds", {1000, 100, 80000, 20, 4000}, 500 + 11000 + 1100},
+};
+
+START_TEST(test_a_store_step_is_the_sum_of_its_parts)
+{
+	ck_assert_msg(dram_step_ns(&dram, &steps[_i].work) == steps[_i].ns, "%s: %g, wanted %g",
+		      steps[_i].why, dram_step_ns(&dram, &steps[_i].work), steps[_i].ns);
+}
+END_TEST
+
+START_TEST(test_expected_moves_are_those_of_random_deletions)
+{
+	enum { ROWS = 60, ROUNDS = 20000 };
+	struct rng rng = {41};
+
+	for (uint32_t deleted = 0; deleted <= ROWS; deleted += 12) {
+		uint64_t moved = 0;
+
+		for (int round = 0; round < ROUNDS; round++) {
+			uint32_t left = deleted;
+
+			/* Choose 'deleted' of ROWS; a hole below the new end is filled by a move.
+			 */
+			for (uint32_t i = 0; i < ROWS && left > 0; i++) {
+				if (rng_below(&rng, ROWS - i) < left) {
+					left--;
+					moved += i < ROWS - deleted;
+				}
+			}
+		}
+		ck_assert_double_eq_tol((double)moved / ROUNDS, dram_compact_moves(ROWS, deleted),
+					0.1);
+	}
+	ck_assert_double_eq(dram_compact_moves(0, 0), 0);
+}
+END_TEST
+
+static const struct compute_params compute = {
+	.gemv_f32_bytes_per_s = 20e9,
+	.gemv_f16_bytes_per_s = 16e9,
+	.ffn_f32_bytes_per_s = 10e9,
+	.ffn_f16_bytes_per_s = 8e9,
+	.kv_bytes_per_s = 5e9,
+	.flops_per_s = 1e15,
+	.attention_ns = 100,
+	.ffn_ns = 200,
+	.head_ns = 300,
+	.threads = 1,
+};
+
+/* Head width 16; a quarter as many key and value heads. */
+static const struct model model = {
+	.layer_count = 2,
+	.d_model = 128,
+	.d_ffn = 512,
+	.head_count = 8,
+	.kv_head_count = 2,
+	.vocab_count = 1000,
+	.position_count = 2048,
+	.row_align = 512,
+};
+
+START_TEST(test_attention_reads_its_matrices_and_the_cache)
+{
+	/* q and out 128 x 128, k and v 32 x 128; the cache 32 wide, keys and values, f32. */
+	double weights = 2 * 128 * 128 + 2 * 128 * 32, cache = 100 * 2 * 32 * 4;
+
+	ck_assert_double_eq_tol(compute_attention_ns(&compute, &model, WEIGHT_F32, 0),
+				weights * 4 / 20 + 100, 1e-6);
+	ck_assert_double_eq_tol(compute_attention_ns(&compute, &model, WEIGHT_F16, 100),
+				weights * 2 / 16 + cache / 5 + 100, 1e-6);
+}
+END_TEST
+
+START_TEST(test_ffn_reads_both_matrices_of_the_rows_it_is_given)
+{
+	ck_assert_double_eq_tol(compute_ffn_ns(&compute, &model, WEIGHT_F32, 50),
+				50 * 2 * 128 * 4 / 10.0 + 200, 1e-6);
+	ck_assert_double_eq_tol(compute_ffn_ns(&compute, &model, WEIGHT_F16, 50),
+				50 * 2 * 128 * 2 / 8.0 + 200, 1e-6);
+	ck_assert_double_eq(compute_ffn_ns(&compute, &model, WEIGHT_F16, 0), 200);
+}
+END_TEST
+
+START_TEST(test_the_head_reads_every_embedding_row)
+{
+	ck_assert_double_eq_tol(compute_head_ns(&compute, &model, WEIGHT_F16),
+				1000 * 128 * 2 / 16.0 + 300, 1e-6);
+}
+END_TEST
+
+START_TEST(test_arithmetic_bounds_what_bandwidth_does_not)
+{
+	struct compute_params slow = compute;
+
+	slow.flops_per_s = 1e9;
+	ck_assert_double_eq_tol(compute_ffn_ns(&slow, &model, WEIGHT_F16, 50),
+				2 * 50 * 2 * 128 + 200, 1e-6);
+	/* The cache of 2 heads is passed over by all 8. */
+	ck_assert_double_eq_tol(compute_attention_ns(&slow, &model, WEIGHT_F32, 10) -
+					compute_attention_ns(&slow, &model, WEIGHT_F32, 0),
+				2 * 10 * 2 * 128, 1e-6);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("dram and compute");
+	TCase *tcase = tcase_create("dram and compute");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_loop_test(tcase, test_a_store_step_is_the_sum_of_its_parts, 0,
+			    sizeof(steps) / sizeof(steps[0]));
+	tcase_add_test(tcase, test_expected_moves_are_those_of_random_deletions);
+	tcase_add_test(tcase, test_attention_reads_its_matrices_and_the_cache);
+	tcase_add_test(tcase, test_ffn_reads_both_matrices_of_the_rows_it_is_given);
+	tcase_add_test(tcase, test_the_head_reads_every_embedding_row);
+	tcase_add_test(tcase, test_arithmetic_bounds_what_bandwidth_does_not);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
