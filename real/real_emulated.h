@@ -3,7 +3,10 @@
  *
  * A mechanism of its own, never the simulator's code or fitted form: addresses hash to units, so requests
  * collide; units share a bus; the controller has a request rate; reads stall and are retried at random (seeded).  It is calibrated from
- * outside like any disk.  The process is forked at reader_open(), holds the files in its own memory, and is killed with its parent. */
+ * outside like any disk.  The process is forked at reader_open(), maps the files into its own memory (locked where it may), and
+ * is killed with its parent: more exactly, with the *thread* that opened the reader, so that thread must outlive it.
+ * Open readers before the large allocations of a run: memory that stands at the fork is shared copy-on-write, and the engine's
+ * first write to each page of it then costs a page fault. */
 #ifndef FLASH_REAL_EMULATED_H
 #define FLASH_REAL_EMULATED_H
 
@@ -25,5 +28,15 @@ struct real_target {
 
 /* "disk", or a device YAML with an `emulated:` mapping. EINVAL with place. */
 MUST_CHECK int real_target_read(struct real_target *target, const struct ynode *named, struct err *err);
+
+/* How exact a reader's emulated device has been so far: data is copied ahead of the time at which the mechanism says that a
+ * read completes; a read is late when it was copied after it. */
+struct emulated_lateness {
+	uint64_t read_count;
+	uint64_t late_count, late_ns_max, late_ns_sum;
+	uint64_t batch_intended_ns; /* of the last batch: service time by the mechanism alone */
+};
+struct reader;
+struct emulated_lateness emulated_lateness(const struct reader *reader);
 
 #endif

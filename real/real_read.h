@@ -39,7 +39,6 @@ struct read_done {
 };
 
 struct reader;
-struct read_batch;
 
 struct read_engine_ops {
 	const char *name, *help;
@@ -49,6 +48,8 @@ struct read_engine_ops {
 	void *(*alloc)(struct reader *reader, size_t bytes); /* NULL: out of memory */
 	int (*submit)(struct reader *reader, const struct read_request *requests, size_t count, struct err *err);
 	int (*wait)(struct reader *reader, struct read_done *done, struct err *err);
+	/* Bytes that somebody other than this engine counted; ENOTSUP: nobody did. */
+	int (*outside)(struct reader *reader, uint64_t *bytes, struct err *err);
 };
 
 /* EINVAL/EIO/... with path and figures; ENOTSUP when this host cannot (no direct I/O on that file system: says so). */

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* real_read.c - what all read engines share: files, alignment, memory, the checks at the door */
+#define _GNU_SOURCE
+#include "read_engine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+enum { ALIGN_LEAST = 512, ALIGN_PAGE = 4096, IN_FLIGHT_MAX = 4096 };
+
+static const struct read_engine_ops *engine_ops(enum read_engine engine)
+{
+	switch (engine) {
+#define READ_ENGINE(kind, name)                                                                    \
+	case kind:                                                                                 \
+		return &read_##name;
+#include "read_engines.h"
+#undef READ_ENGINE
+	case READ_AUTO:
+		break;
+	}
+	return NULL;
+}
+
+static int refuse_direct(const char *path, struct err *err)
+{
+	return err_set(
+		err, ENOTSUP,
+		"'%s': its file system has no direct I/O, so reads would be served from the page "
+		"cache and not from flash; put the model on a disk file system (ext4, xfs, btrfs)",
+		path);
+}
+
+/* Older kernels and some file systems do not tell: read and see what is refused. */
+static int probe_align(size_t *align, const struct reader_file *file, struct err *err)
+{
+	void *page = mmap(NULL, 2 * ALIGN_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+	size_t found = 0;
+
+	if (page == MAP_FAILED)
+		return err_nomem(err, "an alignment probe", 2 * ALIGN_PAGE);
+	for (size_t try = ALIGN_LEAST; try <= ALIGN_PAGE && !found; try *= 2) {
+		/* A buffer, an offset and a size that are multiples of 'try' and of nothing larger.
+		 */
+		if (pread(file->fd, (char *)page + try, try, (off_t)try) >= 0)
+			found = try;
+	}
+	munmap(page, 2 * ALIGN_PAGE);
+	if (!found)
+		return refuse_direct(file->path, err);
+	*align = found;
+	return 0;
+}
+
+static int direct_align(size_t *align, const struct reader_file *file, struct err *err)
+{
+	struct statfs fs;
+	struct statx stx;
+
+	/* tmpfs accepts O_DIRECT since Linux 6.6 and copies from memory all the same. */
+	if (fstatfs(file->fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
+		return refuse_direct(file->path, err);
+#ifdef STATX_DIOALIGN
+	if (statx(file->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+	    (stx.stx_mask & STATX_DIOALIGN)) {
+		if (!stx.stx_dio_offset_align)
+			return refuse_direct(file->path, err);
+		*align = stx.stx_dio_offset_align > stx.stx_dio_mem_align ? stx.stx_dio_offset_align
+									  : stx.stx_dio_mem_align;
+		if (*align < ALIGN_LEAST)
+			*align = ALIGN_LEAST;
+		return 0;
+	}
+#else
+	(void)stx;
+#endif
+	return probe_align(align, file, err);
+}
+
+static int open_file(struct reader_file *file, const char *path, enum reader_file_mode mode,
+		     struct err *err)
+{
+	struct stat st;
+
+	file->path = strdup(path);
+	if (!file->path)
+		return err_nomem(err, "a path", strlen(path) + 1);
+	if (stat(path, &st) != 0)
+		return err_errno(err, "'%s'", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, EINVAL, "'%s' is %s, wanted a file", path,
+			       S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
+	file->bytes = (uint64_t)st.st_size;
+	file->fd = open(path, O_RDONLY | O_CLOEXEC | (mode == READER_DIRECT ? O_DIRECT : 0));
+	if (file->fd < 0 && errno == EINVAL && mode == READER_DIRECT)
+		return refuse_direct(path, err);
+	if (file->fd < 0)
+		return err_errno(err, "'%s'", path);
+	return 0;
+}
+
+int reader_open_files(struct reader *reader, const struct reader_options *options,
+		      enum reader_file_mode mode, struct err *err)
+{
+	reader->align = ALIGN_LEAST;
+	for (unsigned i = 0; i < READER_FILES; i++) {
+		size_t align = ALIGN_LEAST;
+
+		if (!options->paths[i])
+			continue;
+		if (open_file(&reader->files[i], options->paths[i], mode, err))
+			return err->code;
+		if (mode == READER_DIRECT && direct_align(&align, &reader->files[i], err))
+			return err->code;
+		if (align > reader->align)
+			reader->align = align;
+	}
+	return 0;
+}
+
+void *reader_map(struct reader *reader, size_t bytes)
+{
+	struct reader_memory *memory = malloc(sizeof(*memory));
+
+	if (!memory)
+		return NULL;
+	memory->bytes = bytes ? bytes : 1;
+	memory->at = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (memory->at == MAP_FAILED) {
+		free(memory);
+		return NULL;
+	}
+	memory->next = reader->memory;
+	reader->memory = memory;
+	return memory->at;
+}
+
+int reader_fail(const struct reader *reader, const struct read_failure *failure, struct err *err)
+{
+	const struct read_request *request = &failure->request;
+	const char *path = reader->files[request->file].path;
+	char why[160] = "";
+
+	if (failure->code)
+		snprintf(why, sizeof(why), ": %s", strerror(failure->code));
+	return err_set(err, EIO, "'%s': offset %llu: got %u bytes, expected %u%s", path,
+		       (unsigned long long)request->offset, failure->got, request->bytes, why);
+}
+
+int reader_open(struct reader **out, const struct reader_options *options, struct err *err)
+{
+	const struct read_engine_ops *ops = engine_ops(options->engine);
+	struct reader *reader;
+
+	assert(ops && "READ_AUTO is resolved by the caller");
+	if (options->in_flight < 1 || options->in_flight > IN_FLIGHT_MAX)
+		return err_set(err, EINVAL, "in_flight: %u is outside [1, %d]", options->in_flight,
+			       IN_FLIGHT_MAX);
+	assert(ops->reader_bytes >= sizeof(*reader));
+	reader = calloc(1, ops->reader_bytes);
+	if (!reader)
+		return err_nomem(err, "a reader", ops->reader_bytes);
+	reader->ops = ops;
+	reader->in_flight = options->in_flight;
+	for (unsigned i = 0; i < READER_FILES; i++)
+		reader->files[i].fd = -1;
+	if (ops->open(reader, options, err))
+		goto fail;
+	assert(reader->align >= ALIGN_LEAST);
+	*out = reader; /* the caller owns it now: reader_close() */
+	return 0;
+fail:
+	reader_close(reader);
+	err_where(err, "read engine %s", ops->name);
+	return err->code;
+}
+
+void reader_close(struct reader *reader)
+{
+	if (!reader)
+		return;
+	if (reader->busy) {
+		struct read_done done;
+		struct err ignored = {0};
+
+		(void)!reader_wait(reader, &done, &ignored);
+	}
+	reader->ops->close(reader);
+	while (reader->memory) {
+		struct reader_memory *memory = reader->memory;
+
+		reader->memory = memory->next;
+		munmap(memory->at, memory->bytes);
+		free(memory);
+	}
+	for (unsigned i = 0; i < READER_FILES; i++) {
+		if (reader->files[i].fd >= 0)
+			close(reader->files[i].fd);
+		free(reader->files[i].path);
+	}
+	free(reader);
+}
+
+size_t reader_align(const struct reader *reader)
+{
+	return reader->align;
+}
+
+void *reader_alloc(struct reader *reader, size_t bytes)
+{
+	return reader->ops->alloc(reader, bytes);
+}
+
+/* A read that direct I/O refuses, or that no file could answer, is a bug of the caller. */
+static void check_request(const struct reader *reader, const struct read_request *request)
+{
+	assert(request->file < READER_FILES && request->bytes > 0 && request->to);
+	assert(reader->files[request->file].path || reader->ops == &read_null);
+	assert(request->offset % reader->align == 0 && request->bytes % reader->align == 0);
+	assert((uintptr_t)request->to % reader->align == 0);
+}
+
+int reader_submit(struct reader *reader, const struct read_request *requests, size_t count,
+		  struct err *err)
+{
+	assert(!reader->busy);
+	for (size_t i = 0; i < count; i++)
+		check_request(reader, &requests[i]);
+	if (reader->ops->submit(reader, requests, count, err))
+		return err->code;
+	reader->busy = true;
+	return 0;
+}
+
+int reader_wait(struct reader *reader, struct read_done *done, struct err *err)
+{
+	assert(reader->busy);
+	*done = (struct read_done){0};
+	reader->busy = false;
+	return reader->ops->wait(reader, done, err);
+}
+
+int reader_outside_count(struct reader *reader, uint64_t *bytes, struct err *err)
+{
+	return reader->ops->outside(reader, bytes, err);
+}
