@@ -928,12 +928,12 @@ static uint64_t assert_survived(uint64_t before, uint64_t told)
 
 START_TEST(test_a_sweep_killed_at_any_moment_loses_no_row_and_has_none_twice)
 {
-	enum { KILLS = 25, ROWS = 100000 };
+	enum { KILLS = 20, ROWS = 100000 };
 	struct rng rng = {2024};
 	uint64_t stand = 0;
 
 	for (int i = 0; i < KILLS; i++) {
-		const struct timespec nap = {0, (long)rng_below(&rng, 40000000)};
+		const struct timespec nap = {0, (long)rng_below(&rng, 30000000)};
 		pid_t child;
 		int status, told = start_sweep(&child, ROWS, RLIM_INFINITY);
 
@@ -950,7 +950,7 @@ END_TEST
  * a size, in the journal or in the database, from the first page on. */
 START_TEST(test_a_sweep_that_dies_inside_a_write_leaves_whole_rows)
 {
-	enum { ROWS = 40, PAGE = 4096 };
+	enum { ROWS = 24, PAGE = 4096 };
 	uint64_t stand = 0, deaths = 0;
 
 	for (rlim_t limit = 512; stand < ROWS; limit += limit < PAGE ? 512 : PAGE / 2) {
