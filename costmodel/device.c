@@ -147,7 +147,7 @@ static int bound_read(double *bound, const struct param *row, const struct ynode
 /* [low, high] in the parameter's own unit, or the words "not identified". */
 static int interval_check(const struct param *row, const struct ynode *value, struct err *err)
 {
-	double low, high;
+	double low = 0, high = 0;
 
 	if (value->kind == YNODE_SCALAR && strcmp(value->text, "not identified") == 0)
 		return 0;
@@ -195,21 +195,26 @@ static int points_check(const struct ynode *list, struct err *err)
 	return 0;
 }
 
-/* What was checked varies with the writer, so only the shape is fixed: a list of flat mappings. */
-static int checks_check(const struct ynode *list, struct err *err)
+/* What was checked varies with the writer, so only the shape is fixed: a flat mapping, or several.
+ */
+static int check_is_flat(const struct ynode *map, struct err *err)
 {
-	if (list->kind != YNODE_LIST)
-		return ynode_err(list, err, "checks: wanted a list of mappings");
-	for (size_t i = 0; i < list->count; i++) {
-		const struct ynode *map = list->items[i];
+	if (map->kind != YNODE_MAP)
+		return ynode_err(map, err, "checks: wanted a mapping");
+	for (size_t i = 0; i < map->count; i++)
+		if (map->items[i]->kind != YNODE_SCALAR)
+			return ynode_err(map->items[i], err, "checks: %s: wanted one value",
+					 map->keys[i]->text);
+	return 0;
+}
 
-		if (map->kind != YNODE_MAP)
-			return ynode_err(map, err, "checks: wanted a mapping");
-		for (size_t k = 0; k < map->count; k++)
-			if (map->items[k]->kind != YNODE_SCALAR)
-				return ynode_err(map->items[k], err, "checks: %s: wanted one value",
-						 map->keys[k]->text);
-	}
+static int checks_check(const struct ynode *checks, struct err *err)
+{
+	if (checks->kind != YNODE_LIST)
+		return check_is_flat(checks, err);
+	for (size_t i = 0; i < checks->count; i++)
+		if (check_is_flat(checks->items[i], err))
+			return err->code;
 	return 0;
 }
 

@@ -53,10 +53,17 @@ struct device {
 };
 
 /* Read a profile: keys name, about, flash, dram, compute, origin, and three that are kept for
- * readers and for plots, checked for form and not used to predict: points, a list of { read_bytes,
- * in_flight, reads_per_s, noise_frac }; intervals, a mapping of a parameter to [low, high] (95 %,
- * in its own unit) or 'not identified'; checks, a list of flat mappings: what was predicted and
- * what was measured, as the writer likes. EINVAL with place. */
+ * readers and for plots, checked for form and not used to predict:
+ *
+ * points: a list of { read_bytes, in_flight, reads_per_s, noise_frac };
+ *
+ * intervals: a mapping of a parameter to [low, high] (95 %, in its own unit) or 'not
+ * identified';
+ *
+ * checks: a flat mapping or a list of them: what was predicted and measured, as the writer
+ * likes.
+ *
+ * EINVAL with place. */
 MUST_CHECK int device_read(struct device *device, const struct ynode *map, struct err *err);
 /* The profile as a map (points and intervals are the caller's to add). NULL: out of memory. */
 struct ynode *device_write(const struct device *device);

@@ -19,11 +19,15 @@ double flash_bottleneck_ns(const struct flash_params *flash, double read_bytes);
 /* R(b,1): latency of one read alone. */
 double flash_read_ns(const struct flash_params *flash, double read_bytes);
 
-/* Time to bring one step's misses: N = 'read_count' reads of b = 'read_bytes' with n = 'in_flight'
- * outstanding.  batch_ns + R(b,1) + (N - 1) D, and where N > n also (N - n) (1 + (n-1)/2N) (1/X - D):
- * the first read's latency, the bottleneck's share of the others, and what latency costs beyond the
- * bottleneck for those that waited their turn.  N/X and a constant for large N; N R(b,1) for n = 1;
- * never less than one read's latency; grows with N and b, falls with n.  0 reads cost 0 ns. */
+/* Time to bring one step's misses: N = 'read_count' reads of b = 'read_bytes' with n =
+ * 'in_flight' outstanding.
+ *
+ * The sum of batch_ns, R(b,1), (N-1) D and, where N > n, (N-n) (1 + (n-1)/2N) (1/X - D).
+ *
+ * That is the first read's latency, the bottleneck's share of the others, and what latency
+ * costs beyond the bottleneck for those that waited their turn. N/X and a constant for large
+ * N, N R(b,1) for n = 1, never less than one read's latency; grows with N and b, falls with n.
+ * 0 reads cost 0 ns. */
 double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uint64_t read_bytes,
 		      unsigned in_flight);
 

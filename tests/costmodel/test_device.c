@@ -74,6 +74,7 @@ START_TEST(test_what_is_kept_for_readers_may_stand_in_a_profile)
 				 "  - {what: batch of 393, predicted: 2.8ms, measured: 2.7ms}\n"
 				 "  - {anything: else}\n");
 	must_read(&device, WHOLE "points: []\nintervals: {}\nchecks: []\n");
+	must_read(&device, WHOLE "checks: {batch_error_frac: 0.03}\n");
 }
 END_TEST
 
@@ -179,7 +180,7 @@ static const struct {
 	 "low 3000 is above high 2000 ns"},
 	{"no other words for an interval", WHOLE "intervals: {latency_ns: unknown}\n",
 	 "wanted [low, high] or 'not identified'"},
-	{"checks are a list", WHOLE "checks: {a: 1}\n", "checks: wanted a list"},
+	{"checks are mappings", WHOLE "checks: 3\n", "checks: wanted a mapping"},
 	{"a check is a mapping", WHOLE "checks: [3]\n", "checks: wanted a mapping"},
 	{"a check is flat", WHOLE "checks: [{what: [1, 2]}]\n", "checks: what: wanted one value"},
 };

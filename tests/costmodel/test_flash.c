@@ -218,13 +218,13 @@ START_TEST(test_a_batch_is_exact_in_one_round_or_when_saturated_and_fair_otherwi
 
 		if (count <= n || serve * n >= think + serve)
 			ck_assert_double_eq_tol(ns / done[count - 1], 1, 2e-3);
-		if (count > 2 * n) {
+		if (count > 2 * (size_t)n) {
 			bias += ns / done[count - 1] - 1;
 			judged++;
 		}
 	}
 	for (size_t rounds = 1; rounds <= 20; rounds++) {
-		double ns = flash_batch_ns(&flash, rounds * n, 512, n);
+		double ns = flash_batch_ns(&flash, rounds * (size_t)n, 512, n);
 		double wait = fmax(0, think + serve - n * serve); /* of a slot, each round */
 
 		/* Over by at most the half round that is fair between full ones. */

@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAYERS = 32, IN_FLIGHT = 32, KIB = 1024, MIB = 1024 * 1024 };
+enum { LAYERS = 32, IN_FLIGHT = 32 };
+#define KIB UINT64_C(1024)
+#define MIB UINT64_C(1048576)
 
 static void device_get(struct device *device, const char *name)
 {
@@ -68,8 +70,9 @@ static const struct {
 	uint64_t read_bytes;
 	double paper_ms, within;
 } m1_rows[] = {
-	{"Table 2, naive (bandwidth given)", 13316947968.0 / LAYERS / MIB, MIB, 2196, 0.02},
-	{"Table 2, hybrid (bandwidth given)", 13316947968.0 / 2 / LAYERS / MIB, MIB, 1090, 0.02},
+	{"Table 2, naive (bandwidth given)", 13316947968.0 / LAYERS / (double)MIB, MIB, 2196, 0.02},
+	{"Table 2, hybrid (bandwidth given)", 13316947968.0 / 2 / LAYERS / (double)MIB, MIB, 1090,
+	 0.02},
 	{"Table 2, predictor (fitted)", 0.10 * 16384 * 2, 8 * KIB, 738, 0.06},
 	{"Table 2, window (fitted)", 0.024 * 16384 * 2, 8 * KIB, 164, 0.05},
 	{"Table 2, bundle (fitted)", 0.024 * 16384, 16 * KIB, 87, 0.05},
@@ -218,12 +221,12 @@ START_TEST(test_gpu_profiles_give_the_papers_rows_as_far_as_they_say)
 	device_get(&device, gpu_rows[_i].device);
 	model_get(&opt, "opt-6.7b");
 	if (naive)
-		ms = io_ms(&device.flash, 13316947968.0 / LAYERS / MIB, MIB);
+		ms = io_ms(&device.flash, 13316947968.0 / LAYERS / (double)MIB, MIB);
 	else
 		ms = io_ms(&device.flash, 0.024 * 16384, 16 * KIB);
 	assert_within(ms, gpu_rows[_i].paper_io, gpu_rows[_i].io_within, gpu_rows[_i].what);
 	if (!naive) {
-		work.append_bytes = 393 * 16384;
+		work.append_bytes = UINT64_C(393) * 16384;
 		work.move_bytes = (uint64_t)(16384 * dram_compact_moves(3932, 393));
 		assert_within(LAYERS * dram_step_ns(&device.dram, &work) / 1e6,
 			      gpu_rows[_i].paper_mem, 0.02, gpu_rows[_i].what);
@@ -259,15 +262,15 @@ START_TEST(test_derived_figures_of_a_profile_are_what_its_comments_say)
 	double peak;
 
 	device_get(&device, figures[_i].device);
-	peak = flash_reads_per_s(&device.flash, MIB, IN_FLIGHT) * MIB;
+	peak = flash_reads_per_s(&device.flash, (double)MIB, IN_FLIGHT) * (double)MIB;
 	/* 1 MiB, 32 in flight: at most the request cap's share below the peak. */
 	assert_within(peak, figures[_i].peak_bytes_per_s, 0.01, "peak at 1 MiB");
-	assert_within(flash_saturation_in_flight(&device.flash, 16 * KIB),
+	assert_within(flash_saturation_in_flight(&device.flash, 16384),
 		      figures[_i].saturation_16kib, 0.02, "n* at 16 KiB");
 	assert_within(flash_half_bandwidth_bytes(&device.flash), figures[_i].half_bytes, 0.01,
 		      "half-bandwidth size");
 	/* The paper's 32 threads saturate all of them. */
-	ck_assert_double_lt(flash_saturation_in_flight(&device.flash, 8 * KIB), IN_FLIGHT);
+	ck_assert_double_lt(flash_saturation_in_flight(&device.flash, 8192), IN_FLIGHT);
 	ck_assert_uint_eq(device.origin.kind, ORIGIN_PUBLISHED);
 	ck_assert_double_gt(device.origin.noise_floor_frac, 0.05);
 }
