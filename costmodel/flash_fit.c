@@ -3,8 +3,9 @@
  *
  * Free variables u: the logarithm of s, B1, 1/h and BM, and for the norms r and q the logit of
  * where log r (log q) lies in its range, so that every u in R^k is a legal parameter set and the
- * solver needs no bounds. A norm at an end of its range is a flat direction; its interval then
- * spans the range. */
+ * solver needs no bounds.  Ranges are those of flash_params.h, so that what is fitted can be
+ * written into a profile and read again.  At an end of its range a parameter is a flat direction;
+ * its interval then spans the range. */
 #include "flash_fit.h"
 
 #include "flash.h"
@@ -28,6 +29,7 @@ const char *const flash_fit_names[FLASH_FIT_PARAMS] = {
 
 enum { P_LATENCY, P_STREAM, P_RATE, P_PEAK, P_SIZE_NORM, P_KNEE };
 enum { STARTS = 8, ITERATIONS = 500 };
+static const double LEAST = 1e-3;
 
 /* One point as the solver sees it. */
 struct row {
@@ -39,8 +41,9 @@ struct row {
 struct problem {
 	const struct row *rows;
 	size_t row_count;
-	double fixed[FLASH_FIT_PARAMS]; /* 0 = free */
-	size_t param[FLASH_FIT_PARAMS]; /* of each free variable */
+	double fixed[FLASH_FIT_PARAMS];			      /* 0 = free */
+	double low[FLASH_FIT_PARAMS], high[FLASH_FIT_PARAMS]; /* as a profile accepts */
+	size_t param[FLASH_FIT_PARAMS];			      /* of each free variable */
 	size_t free_count;
 	unsigned iterations; /* limit of one start */
 };
@@ -60,41 +63,35 @@ struct outcome {
 
 /* --- parameters and free variables --- */
 
-static void norm_range(size_t param, double *low, double *high)
+/* Rounding must not lead out of the range either. */
+static double value_of(const struct problem *problem, size_t param, double u)
 {
-	*low = param == P_SIZE_NORM ? 1 : 0.5;
-	*high = 64;
-}
-
-static double value_of(size_t param, double u)
-{
-	double low, high;
+	double low = problem->low[param], high = problem->high[param], value;
 
 	if (param < P_SIZE_NORM)
-		return exp(fmin(fmax(u, -80), 80));
-	norm_range(param, &low, &high);
-	return low * pow(high / low, 1 / (1 + exp(-u)));
+		value = exp(fmin(u, log(high)));
+	else
+		value = low * pow(high / low, 1 / (1 + exp(-u)));
+	return fmin(fmax(value, low), high);
 }
 
 /* d value / du for norms, d ln value / du for the others. */
-static double slope_of(size_t param, double u)
+static double slope_of(const struct problem *problem, size_t param, double u)
 {
-	double low, high, place;
+	double low = problem->low[param], high = problem->high[param];
+	double place = 1 / (1 + exp(-u));
 
 	if (param < P_SIZE_NORM)
-		return fabs(u) < 80 ? 1 : 0;
-	norm_range(param, &low, &high);
-	place = 1 / (1 + exp(-u));
-	return value_of(param, u) * log(high / low) * place * (1 - place);
+		return u > log(low) && u < log(high) ? 1 : 0;
+	return value_of(problem, param, u) * log(high / low) * place * (1 - place);
 }
 
-static double variable_of(size_t param, double value)
+static double variable_of(const struct problem *problem, size_t param, double value)
 {
-	double low, high, place;
+	double low = problem->low[param], high = problem->high[param], place;
 
 	if (param < P_SIZE_NORM)
-		return log(value);
-	norm_range(param, &low, &high);
+		return log(fmin(fmax(value, 1.01 * low), 0.99 * high));
 	place = fmin(fmax(log(value / low) / log(high / low), 1e-4), 1 - 1e-4);
 	return log(place / (1 - place));
 }
@@ -103,7 +100,7 @@ static void params_of(const struct problem *problem, const double *u, double *va
 {
 	memcpy(values, problem->fixed, sizeof(problem->fixed));
 	for (size_t j = 0; j < problem->free_count; j++)
-		values[problem->param[j]] = value_of(problem->param[j], u[j]);
+		values[problem->param[j]] = value_of(problem, problem->param[j], u[j]);
 }
 
 static void params_at(const struct problem *problem, const gsl_vector *x, double *values)
@@ -125,15 +122,6 @@ static void flash_from(struct flash_params *flash, const double *values)
 		.size_norm = values[P_SIZE_NORM],
 		.knee = values[P_KNEE],
 	};
-}
-
-/* An interval that says nothing: any positive value, or the norm's range. */
-static void unknown_interval(size_t param, double *low, double *high)
-{
-	*low = 0;
-	*high = INFINITY;
-	if (param >= P_SIZE_NORM)
-		norm_range(param, low, high);
 }
 
 /* --- the form and its derivatives --- */
@@ -204,7 +192,7 @@ static int jacobian(const gsl_vector *x, void *data, gsl_matrix *jac)
 			size_t param = problem->param[j];
 
 			gsl_matrix_set(jac, i, j,
-				       by[param] * slope_of(param, gsl_vector_get(x, j)) /
+				       by[param] * slope_of(problem, param, gsl_vector_get(x, j)) /
 					       row->sigma);
 		}
 	}
@@ -307,7 +295,8 @@ static int solve(const struct problem *problem, unsigned starts, uint64_t seed,
 			double jitter = k ? 3 * (rng_unit(&rng) - 0.5) : 0;
 
 			start[j] =
-				variable_of(problem->param[j], values[problem->param[j]]) + jitter;
+				variable_of(problem, problem->param[j], values[problem->param[j]]) +
+				jitter;
 		}
 		status = solve_from(problem, start, &here);
 		if (status) {
@@ -403,11 +392,12 @@ static void covariance_intervals(struct flash_fit *fit, const struct problem *pr
 		double half = width * sqrt(scale * solution->variance[j]);
 		bool known = dof > 0 && solution->variance[j] > 0 && isfinite(half);
 
-		unknown_interval(param, &fit->low[param], &fit->high[param]);
+		fit->low[param] = problem->low[param];
+		fit->high[param] = problem->high[param];
 		if (!known)
 			continue;
-		fit->low[param] = value_of(param, solution->u[j] - half);
-		fit->high[param] = value_of(param, solution->u[j] + half);
+		fit->low[param] = value_of(problem, param, solution->u[j] - half);
+		fit->high[param] = value_of(problem, param, solution->u[j] + half);
 	}
 }
 
@@ -447,7 +437,8 @@ static void bootstrap_intervals(struct flash_fit *fit, const struct problem *all
 		double *sorted = values_of + p * rounds;
 
 		if (done * 20 < rounds * (size_t)19) {
-			unknown_interval(p, &fit->low[p], &fit->high[p]);
+			fit->low[p] = all->low[p];
+			fit->high[p] = all->high[p];
 			continue;
 		}
 		qsort(sorted, done, sizeof(*sorted), by_value);
@@ -518,17 +509,19 @@ static int problem_init(struct problem *problem, const struct flash_fit_options 
 	*problem = (struct problem){.iterations =
 					    options->iterations ? options->iterations : ITERATIONS};
 	for (size_t p = 0; p < FLASH_FIT_PARAMS; p++) {
-		double value = options->fixed[p], low = 0, high = DBL_MAX;
+		const struct param *row = param_find(&flash_table, flash_fit_names[p]);
+		double value = options->fixed[p];
 
+		assert(row != NULL);
+		problem->low[p] = fmax(row->min, LEAST); /* its logarithm is taken */
+		problem->high[p] = row->max;
 		if (isnan(value) || value == 0) {
 			problem->param[problem->free_count++] = p;
 			continue;
 		}
-		if (p >= P_SIZE_NORM)
-			norm_range(p, &low, &high);
-		if (value < low || value > high)
+		if (value < row->min || value > row->max)
 			return err_set(err, EDOM, "flash fit: %s held at %g: outside [%g, %g]",
-				       flash_fit_names[p], value, low, high);
+				       row->name, value, row->min, row->max);
 		problem->fixed[p] = value;
 	}
 	return 0;

@@ -33,8 +33,8 @@ struct flash_fit_options {
 struct flash_fit {
 	struct flash_params flash; /* batch_ns is not fitted here: 0 */
 	/* 95 % intervals, natural units: from the covariance, widened to the bootstrap's where
-	 * asked for.  A parameter that was held has low = high; where the points say nothing it is
-	 * [0, inf], for the norms their range. */
+	 * asked for.  A parameter that was held has low = high; one of which the points say nothing
+	 * has its whole range. */
 	double low[FLASH_FIT_PARAMS], high[FLASH_FIT_PARAMS];
 	bool identified[FLASH_FIT_PARAMS]; /* high/low <= 3 */
 	double error_frac;		   /* mean absolute relative error at the points */
@@ -46,10 +46,12 @@ struct flash_fit {
 	unsigned free_count; /* parameters that were not fixed */
 };
 
-/* r is sought in [1, 64], q in [0.5, 64].  Works whatever GSL's error handler is, and leaves it as
- * it was. EDOM: fewer points than free parameters, a point that is not positive, or no start
- * converged (the message gives counts and the last status); a fit that stopped on its iteration
- * limit is refused. */
+/* Parameters are sought in the ranges of flash_params.h.  Works whatever GSL's error handler is,
+ * and leaves it as it was.
+ *
+ * EDOM: fewer points than free parameters, a point that is not positive, or no start converged (the
+ * message gives counts and the last status); a start that stopped on its iteration limit has not.
+ */
 MUST_CHECK int flash_fit(struct flash_fit *fit, const struct flash_point *points, size_t count,
 			 const struct flash_fit_options *options, struct err *err);
 

@@ -167,6 +167,32 @@ START_TEST(test_what_the_sweep_cannot_tell_is_not_identified)
 }
 END_TEST
 
+/* Latency alone: nothing tells B1, which runs away; a profile must still accept it. */
+START_TEST(test_what_runs_away_stays_where_a_profile_accepts_it)
+{
+	struct flash_params latency = truth;
+	struct flash_point points[POINTS_MAX];
+	struct flash_fit_options options = {.seed = 2, .bootstrap = 20};
+	struct flash_fit fit;
+	size_t count;
+
+	latency.stream_bytes_per_s = 1e16;
+	latency.request_rate_per_s = 1e14;
+	count = synthetic(points, &latency, 0.02, 19);
+	must_fit(&fit, points, count, &options);
+	ck_assert(!fit.identified[RATE] && !fit.identified[STREAM]);
+	for (int p = 0; p < FLASH_FIT_PARAMS; p++) {
+		const struct param *row = param_find(&flash_table, flash_fit_names[p]);
+
+		ck_assert_ptr_nonnull(row);
+		ck_assert_double_ge(value(&fit.flash, p), row->min);
+		ck_assert_double_le(value(&fit.flash, p), row->max);
+		ck_assert_double_le(fit.high[p], row->max);
+		ck_assert_double_le(fit.low[p], fit.high[p]);
+	}
+}
+END_TEST
+
 START_TEST(test_a_held_parameter_stays_and_the_others_follow)
 {
 	struct flash_point points[POINTS_MAX];
@@ -389,6 +415,7 @@ int main(void)
 	tcase_add_test(fits, test_the_bootstrap_only_widens);
 	tcase_add_test(fits, test_one_seed_gives_one_answer);
 	tcase_add_test(fits, test_what_the_sweep_cannot_tell_is_not_identified);
+	tcase_add_test(fits, test_what_runs_away_stays_where_a_profile_accepts_it);
 	tcase_add_test(fits, test_a_held_parameter_stays_and_the_others_follow);
 	tcase_add_test(fits, test_a_noisy_point_weighs_less);
 	tcase_add_test(fits, test_the_form_follows_mqsim_also_at_sizes_left_out);
