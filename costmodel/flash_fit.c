@@ -50,8 +50,7 @@ struct problem {
 
 struct solution {
 	double u[FLASH_FIT_PARAMS];
-	double variance[FLASH_FIT_PARAMS]; /* of u, before scaling by chisq / dof; 0 = undetermined
-					    */
+	double variance[FLASH_FIT_PARAMS]; /* of u, unscaled; 0 = undetermined */
 	double chisq;
 };
 
