@@ -1,0 +1,56 @@
+#!/bin/bash
+# test_usage.sh - wrong usage ends with status 2 and a sentence that helps; help ends with 0
+set -uo pipefail
+flashcast=$1
+failed=0
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+# expect STATUS 'PART OF WHAT IT SAYS' ARGUMENTS...
+expect() {
+	local status=$1 says=$2 out got
+	shift 2
+	out=$("$flashcast" "$@" 2>&1)
+	got=$?
+	if [ "$got" -ne "$status" ] || [[ "$out" != *"$says"* ]]; then
+		printf 'flashcast %s\n  status %d, expected %d\n  said: %s\n  expected in it: %s\n' \
+			"$*" "$got" "$status" "$out" "$says"
+		failed=1
+	fi
+}
+
+expect 0 "exit status" --help
+expect 0 "flashcast 0." --version
+expect 0 "# Configuration" --help-config
+for verb in run validate plot calibrate bench model trace merge; do
+	expect 0 "usage: flashcast $verb" "$verb" --help
+done
+for verb in "model synth" "model inspect" "trace synth" "trace stats" "bench sim"; do
+	# shellcheck disable=SC2086
+	expect 0 "usage: flashcast $verb" $verb --help
+done
+
+expect 2 "no verb given"
+expect 2 "unknown verb 'rnu' (did you mean run?)" rnu
+expect 2 "unknown verb 'model sinth' (did you mean synth?)" model sinth
+expect 2 "model: wants a verb of its own" model
+expect 2 "too few arguments" run
+expect 2 "-o DIR is missing" run paper/table2
+expect 2 "unknown option --wrold (did you mean --world?)" run paper/table2 -o "$dir/x" --wrold sim
+expect 2 "--world: got 'moon', expected sim, real or both" run paper/table2 -o "$dir/x" --world moon
+expect 2 "--shard: got '3/2'" run paper/table2 -o "$dir/x" --shard 3/2
+expect 2 "--jobs" run paper/table2 -o "$dir/x" --jobs many
+expect 2 "--out needs a value" run paper/table2 -o
+expect 2 "--resume takes no value" run paper/table2 -o "$dir/x" --resume=yes
+expect 2 "no-such-experiment" run no-such-experiment -o "$dir/x"
+expect 2 "policy.windwo" run paper/table2 -o "$dir/x" --set policy.windwo=3
+expect 2 "unexpected argument 'b'" run a b -o "$dir/x"
+expect 2 "no-such-model" model synth no-such-model -o "$dir/m"
+expect 2 "--weights: got 'f8'" model synth demo-opt -o "$dir/m" --weights f8
+expect 2 "--layouts: got 'bundel'" model synth demo-opt -o "$dir/m" --layouts bundel
+expect 1 "$dir/none" model inspect "$dir/none"
+expect 1 "$dir/none" trace stats "$dir/none"
+expect 2 "--dir MODEL is missing" calibrate -o "$dir/d.yaml"
+expect 2 "--time: " calibrate --dir "$dir" -o "$dir/d.yaml" --time 20MB
+expect 2 "figure 'latencies'" plot "$dir/empty" latencies
+exit $failed

@@ -1,0 +1,90 @@
+#!/bin/bash
+# test_whole_job.sh - the main job on a tiny model: synth, inspect, calibrate, validate, resume, shards, merge, plot
+#
+# Checks that each step works and hands on what the next needs, and that both worlds take the same
+# decisions; no time is judged.
+set -euo pipefail
+flashcast=$1
+dir=$(mktemp -d "${FLASHCAST_TEST_DIR:-$PWD}/whole-job-XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+
+column() { # column NAME WORLD: its values in results.csv of out/
+	sqlite3 out/results.sqlite "select $1 from results where world = '$2' order by trial_hash"
+}
+
+cat >tiny.yaml <<'END'
+name: tiny
+family: opt
+layer_count: 2
+d_model: 256
+d_ffn: 1024
+head_count: 4
+kv_head_count: 4
+vocab_count: 512
+position_count: 64
+activity: {active_frac: 5%, active_first_frac: 3%, active_last_frac: 7%, window_tokens: 4, resident_frac: 24%, new_frac: 2.6%, overlap_frac: 50%, hot_frac: 35%}
+END
+"$flashcast" model synth ./tiny.yaml -o model
+"$flashcast" model inspect model | grep -q bundle
+
+if ! "$flashcast" calibrate --dir model --time 3s --name disk -o disk.yaml 2>err.txt; then
+	grep -q "direct I/O" err.txt && { echo "no direct I/O here"; exit 77; }
+	cat err.txt
+	exit 1
+fi
+"$flashcast" calibrate --dir model --device emulated-m1-max --time 3s --name emulated -o emulated.yaml
+
+cat >sweep.yaml <<'END'
+experiment: tiny
+model: ./tiny.yaml
+model_files: model
+device: ./disk.yaml
+target: disk
+policy: bundle
+ctx: 32
+tokens: 8
+warmup: 4
+repeats: 2
+threads: 2
+worlds: [sim, real]
+sweep:
+  - product: {policy: [naive, hybrid, predictor, window, bundle]}
+  - product: {policy.window: {range: [1, 3]}, policy.chunk: [row, 4KiB]}
+figures: [latency, window, heatmap, predicted-vs-measured]
+END
+"$flashcast" validate sweep.yaml -o out >table.txt
+grep -q "naive" table.txt
+"$flashcast" run sweep.yaml -o out --set device=./emulated.yaml --set target=emulated-m1-max >/dev/null
+
+for what in decision_hash read_count_per_token read_bytes_per_token load_neurons_per_token; do
+	if [ "$(column $what sim)" != "$(column $what real)" ]; then
+		echo "$what differs between the worlds"
+		exit 1
+	fi
+done
+rows=$(sqlite3 out/results.sqlite "select count(*) from results")
+[ "$rows" -eq 44 ] # 5 rungs and 6 points, two worlds, two devices
+for figure in latency window heatmap predicted-vs-measured; do
+	ls out/figures/"$figure"*.png >/dev/null
+	ls out/figures/"$figure"*.gp >/dev/null
+done
+
+# A resumed sweep measures nothing again and loses nothing.
+before=$(sqlite3 out/results.sqlite "select group_concat(started_at) from results")
+"$flashcast" run sweep.yaml -o out --resume --no-figures >/dev/null
+[ "$before" = "$(sqlite3 out/results.sqlite "select group_concat(started_at) from results")" ]
+
+# Two shards merged are the whole sweep.
+for shard in 1 2; do
+	"$flashcast" run sweep.yaml -o "shard$shard" --world sim --shard $shard/2 --no-figures >/dev/null
+done
+"$flashcast" merge shard1 shard2 -o merged
+[ "$(sqlite3 merged/results.sqlite "select count(*) from results")" -eq 11 ]
+[ "$(sqlite3 merged/results.sqlite "select group_concat(decision_hash) from (select * from results order by trial_hash)")" = \
+	"$(sqlite3 out/results.sqlite "select group_concat(decision_hash) from (select * from results where world = 'sim' and device = 'disk' order by trial_hash)")" ]
+"$flashcast" plot merged latency
+test -s merged/figures/latency.png
+
+"$flashcast" trace synth ./tiny.yaml -o a.trace --tokens 32
+"$flashcast" trace stats a.trace --demand noisy --json | grep -q aggregated_frac
