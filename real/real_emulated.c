@@ -55,7 +55,9 @@ static int name_read(struct real_target *target, const struct target_head *head,
 {
 	const struct ynode *at = ynode_get(map, "name");
 
-	if (!head->name[0] || strlen(head->name) >= sizeof(target->name))
+	const size_t length = strlen(head->name);
+
+	if (!length || length >= sizeof(target->name))
 		return ynode_err(at, err, "name: wanted 1 to %zu characters",
 				 sizeof(target->name) - 1);
 	/* Results go by this name, and nothing emulated may stand there as measured. */
@@ -63,7 +65,7 @@ static int name_read(struct real_target *target, const struct target_head *head,
 		return ynode_err(at, err,
 				 "name: '%s' is this host's own; call the device otherwise",
 				 disk_name);
-	snprintf(target->name, sizeof(target->name), "%s", head->name);
+	memcpy(target->name, head->name, length + 1);
 	return 0;
 }
 

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* test_read.c - hazard: a read engine that brings wrong bytes, loses a request, or hides a short
+ * read */
+#include "read_engine.h"
+#include "rng.h"
+#include "tiny.h"
+
+#include <fcntl.h>
+#include <signal.h>
+
+enum { BASE_BYTES = 256 << 10, FFN_BYTES = 4 << 20, BATCH_MOST = 96 };
+
+static char dir[TINY_PATH], paths[READER_FILES][TINY_PATH + 16];
+static unsigned char *contents[READER_FILES];
+static const size_t sizes[READER_FILES] = {BASE_BYTES, FFN_BYTES};
+
+static void write_file(unsigned i)
+{
+	struct rng rng = {i + 1};
+	unsigned char *bytes = malloc(sizes[i]);
+
+	ck_assert_ptr_nonnull(bytes);
+	for (size_t k = 0; k < sizes[i]; k += 8) {
+		const uint64_t word = rng_next(&rng);
+
+		memcpy(bytes + k, &word, 8);
+	}
+	snprintf(paths[i], sizeof(paths[i]), "%s/file%u", dir, i);
+	file_spit(paths[i], bytes, sizes[i]);
+	contents[i] = bytes;
+}
+
+static void setup(void)
+{
+	dir_make(dir);
+	for (unsigned i = 0; i < READER_FILES; i++)
+		write_file(i);
+}
+
+static void teardown(void)
+{
+	dir_remove(dir);
+	for (unsigned i = 0; i < READER_FILES; i++)
+		free(contents[i]);
+}
+
+static int open_engine(struct reader **reader, enum read_engine engine, unsigned in_flight,
+		       struct err *err)
+{
+	const struct reader_options options = {
+		.engine = engine, .paths = {paths[0], paths[1]}, .in_flight = in_flight};
+
+	return reader_open(reader, &options, err);
+}
+
+static struct reader *open_pread(unsigned in_flight)
+{
+	struct reader *reader = NULL;
+	struct err err = {0};
+
+	ck_ok(open_engine(&reader, READ_PREAD, in_flight, &err));
+	return reader;
+}
+
+static void check_bytes(const struct read_request *requests, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		ck_assert_msg(memcmp(requests[i].to,
+				     contents[requests[i].file] + requests[i].offset,
+				     requests[i].bytes) == 0,
+			      "request %zu: file %u offset %llu bytes %u", i, requests[i].file,
+			      (unsigned long long)requests[i].offset, requests[i].bytes);
+}
+
+/* Requests of 'bytes' at random aligned places of both files, each to a place of its own. */
+static uint64_t make_batch(struct read_request *requests, size_t count, uint32_t bytes,
+			   unsigned char *to, struct rng *rng)
+{
+	for (size_t i = 0; i < count; i++) {
+		const unsigned file = bytes <= BASE_BYTES ? rng_below(rng, READER_FILES) : 1;
+		const uint32_t places = (uint32_t)((sizes[file] - bytes) / 4096 + 1);
+
+		requests[i] = (struct read_request){file, rng_below(rng, places) * UINT64_C(4096),
+						    bytes, to + i * bytes};
+	}
+	return count * bytes;
+}
+
+static const struct {
+	uint32_t bytes;
+	unsigned in_flight, count;
+} reads[] = {
+	{4096, 1, 1},	{4096, 1, 17},	 {4096, 32, 96},  {8192, 8, 5},	    {16384, 32, 96},
+	{20480, 3, 50}, {65536, 16, 33}, {1 << 20, 4, 8}, {1 << 20, 32, 8},
+};
+
+START_TEST(a_batch_brings_the_files_bytes)
+{
+	struct reader *reader = open_pread(reads[_i].in_flight);
+	unsigned char *to = reader_alloc(reader, (size_t)reads[_i].bytes * reads[_i].count);
+	struct read_request requests[BATCH_MOST];
+	struct rng rng = {(uint64_t)_i};
+	struct read_done done;
+	struct err err = {0};
+	uint64_t bytes;
+
+	ck_assert_ptr_nonnull(to);
+	ck_assert_uint_eq((uintptr_t)to % 4096, 0);
+	bytes = make_batch(requests, reads[_i].count, reads[_i].bytes, to, &rng);
+	ck_ok(reader_submit(reader, requests, reads[_i].count, &err));
+	ck_ok(reader_wait(reader, &done, &err));
+	ck_assert_uint_eq(done.count, reads[_i].count);
+	ck_assert_uint_eq(done.bytes, bytes);
+	ck_assert_uint_gt(done.service_ns, 0);
+	check_bytes(requests, reads[_i].count);
+	reader_close(reader);
+}
+END_TEST
+
+/* Threads oversleep batches and meet the next one; none may be lost or done twice. */
+START_TEST(batch_after_batch_of_any_size_is_whole)
+{
+	struct reader *reader = open_pread(_i ? 7 : 32);
+	unsigned char *to = reader_alloc(reader, (size_t)BATCH_MOST * 4096);
+	struct read_request requests[BATCH_MOST];
+	struct rng rng = {3};
+
+	ck_assert_ptr_nonnull(to);
+	for (unsigned batch = 0; batch < 150; batch++) {
+		const size_t count = rng_below(&rng, batch % 3 ? 6 : BATCH_MOST + 1);
+		struct read_done done;
+		struct err err = {0};
+		uint64_t bytes;
+
+		memset(to, 0xee, (size_t)BATCH_MOST * 4096);
+		bytes = make_batch(requests, count, 4096, to, &rng);
+		ck_ok(reader_submit(reader, requests, count, &err));
+		ck_ok(reader_wait(reader, &done, &err));
+		ck_assert_uint_eq(done.count, count);
+		ck_assert_uint_eq(done.bytes, bytes);
+		check_bytes(requests, count);
+	}
+	reader_close(reader);
+}
+END_TEST
+
+START_TEST(the_smallest_alignment_that_is_told_can_be_read)
+{
+	struct reader *reader = open_pread(2);
+	const size_t align = reader_align(reader);
+	unsigned char *to = reader_alloc(reader, 4 * align);
+	const struct read_request request = {1, 3 * align, (uint32_t)align, to + align};
+	struct read_done done;
+	struct err err = {0};
+
+	ck_assert_ptr_nonnull(to);
+	ck_assert_uint_ge(align, 512);
+	ck_assert_uint_le(align, 4096);
+	ck_assert_uint_eq(align & (align - 1), 0);
+	ck_ok(reader_submit(reader, &request, 1, &err));
+	ck_ok(reader_wait(reader, &done, &err));
+	check_bytes(&request, 1);
+	reader_close(reader);
+}
+END_TEST
+
+static const struct {
+	const char *why;
+	uint64_t offset;
+	uint32_t bytes;
+	size_t to;
+} misaligned[] = {
+	{"offset", 100, 4096, 0},
+	{"bytes", 4096, 4097, 0},
+	{"buffer", 4096, 4096, 8},
+};
+
+START_TEST(a_misaligned_request_is_a_bug)
+{
+	struct reader *reader = open_pread(1);
+	unsigned char *to = reader_alloc(reader, 3 * 4096);
+	const struct read_request request = {1, misaligned[_i].offset, misaligned[_i].bytes,
+					     to + misaligned[_i].to};
+	struct err err = {0};
+
+	(void)!reader_submit(reader, &request, 1, &err);
+}
+END_TEST
+
+START_TEST(the_kernel_counts_what_the_engine_counts)
+{
+	struct reader *reader = open_pread(8);
+	unsigned char *to = reader_alloc(reader, (size_t)BATCH_MOST * 8192);
+	struct read_request requests[BATCH_MOST];
+	struct rng rng = {5};
+	struct read_done done;
+	struct err err = {0};
+	uint64_t before, after;
+
+	ck_assert_ptr_nonnull(to);
+	make_batch(requests, BATCH_MOST, 8192, to, &rng);
+	if (reader_outside_count(reader, &before, &err) == ENOTSUP) {
+		reader_close(reader);
+		return;
+	}
+	ck_ok(reader_submit(reader, requests, BATCH_MOST, &err));
+	ck_ok(reader_wait(reader, &done, &err));
+	ck_ok(reader_outside_count(reader, &after, &err));
+	ck_assert_uint_ge(after - before, done.bytes);
+	/* The kernel may have read the file system's own blocks besides. */
+	ck_assert_uint_le(after - before, done.bytes + (64 << 10));
+	reader_close(reader);
+}
+END_TEST
+
+/* ---- what goes wrong ---- */
+
+static void check_fails(struct reader *reader, const struct read_request *requests, size_t count,
+			const char *says)
+{
+	struct read_done done;
+	struct err err = {0};
+
+	ck_ok(reader_submit(reader, requests, count, &err));
+	ck_assert_int_eq(reader_wait(reader, &done, &err), EIO);
+	ck_assert_msg(strstr(err.msg, says) != NULL, "said: %s; wanted: %s", err.msg, says);
+	ck_assert_msg(strstr(err.msg, paths[1]) != NULL, "said: %s", err.msg);
+	ck_assert_uint_lt(done.count, count);
+}
+
+static void check_works(struct reader *reader, unsigned char *to)
+{
+	const struct read_request request = {0, 8192, 4096, to};
+	struct read_done done;
+	struct err err = {0};
+
+	ck_ok(reader_submit(reader, &request, 1, &err));
+	ck_ok(reader_wait(reader, &done, &err));
+	ck_assert_uint_eq(done.count, 1);
+	check_bytes(&request, 1);
+}
+
+static const struct {
+	const char *why;
+	off_t left; /* of file 1 after it was opened */
+	uint64_t offset;
+	uint32_t bytes;
+	const char *says;
+} cut[] = {
+	{"all of it is gone", 8192, 16384, 8192, "offset 16384: got 0 bytes, expected 8192"},
+	{"half of it is gone", 20480, 16384, 8192, "offset 16384: got 4096 bytes, expected 8192"},
+	{"it ends at an odd place", 16484, 16384, 8192, "bytes, expected 8192"},
+};
+
+START_TEST(a_short_read_is_told_with_offset_got_and_expected)
+{
+	struct reader *reader = open_pread(4);
+	unsigned char *to = reader_alloc(reader, 4 * 8192);
+	const struct read_request requests[] = {
+		{0, 0, 4096, to},
+		{1, cut[_i].offset, cut[_i].bytes, to + 8192},
+		{0, 4096, 4096, to + 16384},
+	};
+
+	ck_assert_ptr_nonnull(to);
+	ck_assert_int_eq(truncate(paths[1], cut[_i].left), 0);
+	check_fails(reader, requests, 3, cut[_i].says);
+	check_works(reader, to);
+	reader_close(reader);
+}
+END_TEST
+
+START_TEST(a_device_error_is_told_and_the_rest_is_let_go)
+{
+	struct reader *reader = open_pread(1);
+	unsigned char *to = reader_alloc(reader, 4 * 4096);
+	const struct read_request requests[] = {
+		{0, 0, 4096, to}, {1, 4096, 4096, to + 4096}, {0, 4096, 4096, to + 8192}};
+	const int fd = reader->files[1].fd;
+
+	ck_assert_ptr_nonnull(to);
+	reader->files[1].fd = -1; /* the nearest to a broken device that a test can have */
+	memset(to, 0, 4 * 4096);
+	check_fails(reader, requests, 3, "Bad file descriptor");
+	for (unsigned i = 0; i < 4096; i++)
+		ck_assert_uint_eq(to[8192 + i], 0);
+	reader->files[1].fd = fd;
+	check_works(reader, to);
+	reader_close(reader);
+}
+END_TEST
+
+START_TEST(closing_waits_for_what_is_in_flight)
+{
+	struct reader *reader = open_pread(4);
+	unsigned char *to = reader_alloc(reader, (size_t)BATCH_MOST * 4096);
+	struct read_request requests[BATCH_MOST];
+	struct rng rng = {9};
+	struct err err = {0};
+
+	ck_assert_ptr_nonnull(to);
+	make_batch(requests, BATCH_MOST, 4096, to, &rng);
+	ck_ok(reader_submit(reader, requests, BATCH_MOST, &err));
+	reader_close(reader);
+	reader_close(NULL);
+}
+END_TEST
+
+START_TEST(what_cannot_be_opened_is_told_by_name)
+{
+	struct reader *reader = NULL;
+	struct err err = {0};
+
+	snprintf(paths[1], sizeof(paths[1]), "%s/nowhere", dir);
+	ck_assert_int_eq(open_engine(&reader, READ_PREAD, 2, &err), ENOENT);
+	ck_assert_msg(strstr(err.msg, paths[1]) != NULL, "%s", err.msg);
+	err = (struct err){0};
+	snprintf(paths[1], sizeof(paths[1]), "%s", dir);
+	ck_assert_int_eq(open_engine(&reader, READ_PREAD, 2, &err), EINVAL);
+	ck_assert_msg(strstr(err.msg, "is a directory, wanted a file") != NULL, "%s", err.msg);
+	err = (struct err){0};
+	ck_assert_int_eq(open_engine(&reader, READ_PREAD, 0, &err), EINVAL);
+	ck_assert_msg(strstr(err.msg, "in_flight: 0 is outside [1, 4096]") != NULL, "%s", err.msg);
+	ck_assert_ptr_null(reader);
+}
+END_TEST
+
+START_TEST(a_memory_file_system_is_refused_with_the_reason)
+{
+	char path[] = "/dev/shm/real-read-XXXXXX";
+	const int fd = mkstemp(path);
+	struct reader *reader = NULL;
+	struct err err = {0};
+
+	if (fd < 0)
+		return; /* this host has no such file system to refuse */
+	ck_assert_int_eq(ftruncate(fd, 8192), 0);
+	close(fd);
+	snprintf(paths[1], sizeof(paths[1]), "%s", path);
+	(void)!open_engine(&reader, READ_PREAD, 2, &err);
+	unlink(path);
+	ck_assert_int_eq(err.code, ENOTSUP);
+	ck_assert_msg(strstr(err.msg, "no direct I/O") != NULL, "%s", err.msg);
+}
+END_TEST
+
+START_TEST(the_null_engine_counts_and_brings_nothing)
+{
+	struct read_request requests[BATCH_MOST];
+	struct reader *reader = NULL;
+	struct rng rng = {1};
+	struct read_done done;
+	struct err err = {0};
+	unsigned char *to;
+	uint64_t bytes;
+
+	ck_ok(open_engine(&reader, READ_NULL, 32, &err));
+	to = reader_alloc(reader, (size_t)BATCH_MOST * 4096);
+	ck_assert_ptr_nonnull(to);
+	memset(to, 0xee, (size_t)BATCH_MOST * 4096);
+	bytes = make_batch(requests, BATCH_MOST, 4096, to, &rng);
+	ck_ok(reader_submit(reader, requests, BATCH_MOST, &err));
+	ck_ok(reader_wait(reader, &done, &err));
+	ck_assert_uint_eq(done.count, BATCH_MOST);
+	ck_assert_uint_eq(done.bytes, bytes);
+	for (size_t i = 0; i < (size_t)BATCH_MOST * 4096; i++)
+		ck_assert_uint_eq(to[i], 0xee);
+	ck_assert_int_eq(reader_outside_count(reader, &bytes, &err), ENOTSUP);
+	reader_close(reader);
+}
+END_TEST
+
+/* Outside any test, so without Check's asserts. */
+static bool host_has_direct_io(void)
+{
+	char path[] = FLASH_BINARY_DIR "/real-read-XXXXXX";
+	const struct reader_options options = {
+		.engine = READ_PREAD, .paths = {NULL, path}, .in_flight = 1};
+	const int fd = mkstemp(path);
+	struct reader *reader = NULL;
+	struct err err = {0};
+
+	if (fd < 0 || ftruncate(fd, 8192) != 0)
+		return true; /* let the tests say what is wrong */
+	close(fd);
+	if (reader_open(&reader, &options, &err) == ENOTSUP)
+		printf("skipped: %s\n", err.msg);
+	reader_close(reader);
+	unlink(path);
+	return err.code != ENOTSUP;
+}
+
+#define LOOP(test, table)                                                                          \
+	tcase_add_loop_test(tcase, test, 0, (int)(sizeof(table) / sizeof((table)[0])))
+
+int main(void)
+{
+	Suite *suite = suite_create("read");
+	TCase *tcase = tcase_create("read");
+
+	if (!host_has_direct_io())
+		return 77;
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	LOOP(a_batch_brings_the_files_bytes, reads);
+	tcase_add_loop_test(tcase, batch_after_batch_of_any_size_is_whole, 0, 2);
+	tcase_add_test(tcase, the_smallest_alignment_that_is_told_can_be_read);
+	tcase_add_loop_test_raise_signal(tcase, a_misaligned_request_is_a_bug, SIGABRT, 0,
+					 (int)(sizeof(misaligned) / sizeof(misaligned[0])));
+	tcase_add_test(tcase, the_kernel_counts_what_the_engine_counts);
+	LOOP(a_short_read_is_told_with_offset_got_and_expected, cut);
+	tcase_add_test(tcase, a_device_error_is_told_and_the_rest_is_let_go);
+	tcase_add_test(tcase, closing_waits_for_what_is_in_flight);
+	tcase_add_test(tcase, what_cannot_be_opened_is_told_by_name);
+	tcase_add_test(tcase, a_memory_file_system_is_refused_with_the_reason);
+	tcase_add_test(tcase, the_null_engine_counts_and_brings_nothing);
+	tcase_set_timeout(tcase, 60);
+	suite_add_tcase(suite, tcase);
+	return suite_run(suite);
+}
