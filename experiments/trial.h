@@ -10,53 +10,79 @@
 #include "sim_world.h"
 #include "trace_gen.h"
 
+// clang-format off
 struct trial_run {
 #include "param_fields.h"
 #include "experiment_params.h"
 #include "param_end.h"
 };
+// clang-format on
+
+enum { THREADS_ALL = 0 }; /* run.threads: every core */
+extern const struct param_word threads_words[];
 extern const struct param_table trial_run_table;
 
 struct trial {
-	char name[RESULT_TEXT];       /* "policy.window=5 policy.chunk=16KiB"; empty for a sweep of one */
-	char hash[DIGEST_TEXT];       /* of the resolved config without name, about, figures, repeats */
-	struct ynode *resolved;       /* every default written out; owned */
+	char name[RESULT_TEXT]; /* "policy.window=5 policy.chunk=16KiB"; empty for a sweep of one */
+	char hash[DIGEST_TEXT]; /* of what is computed: no names, abouts, repeats, worlds, figures,
+				   file names */
+	struct ynode *resolved; /* every default written out; owned */
 	struct trial_run run;
 	struct model model;
 	struct activity activity;
-	struct device device;         /* the profile that sim predicts with */
+	bool has_activity;    /* the model YAML has one */
+	struct device device; /* the profile that sim predicts with */
 	struct policy_config policy;
 	struct real_target target;
 };
+
+/* Keys of an experiment that are parts or lists, not rows of trial_run_table; NULL-ended. */
+extern const char *const trial_other_keys[];
 
 /* From a resolved experiment mapping (parts in place, no sweep). EINVAL with place. */
 MUST_CHECK int trial_read(struct trial *trial, const struct ynode *map, struct err *err);
 void trial_fini(struct trial *trial);
 
-/* Tokens of a row, collected while it runs. */
+/* Tokens of a row, collected while it runs: the warm-up's too, so that a plot can show how a run
+ * begins. */
 struct token_list {
 	struct result_token *tokens;
 	size_t count, room;
+	uint32_t warmup; /* tokens below this are not measured */
+	bool layers;	 /* a line for each layer as well */
 };
+void token_list_fini(struct token_list *list);
 
 /* Keeps generated traces and fitted shapes between trials that share them; one a thread. */
 struct trace_cache;
 MUST_CHECK int trace_cache_open(struct trace_cache **out, struct err *err);
-void trace_cache_close(struct trace_cache *cache);
-/* The trial's trace: loaded, or generated; NULL in *trace for dense demand. Valid until the next call. */
+void trace_cache_close(struct trace_cache *cache); /* NULL is fine */
+/* The trial's trace: loaded, or generated; NULL in *trace for dense demand. Valid until the next
+ * call. */
 MUST_CHECK int trace_cache_get(struct trace_cache *cache, const struct trial *trial,
 			       const struct trace **trace, struct err *err);
 
 /* Fill everything but the world's own columns: names, hashes, axes. */
 void trial_describe(struct result_row *row, const struct trial *trial, const char *world);
 
-/* Run once. 'row' gets the world's columns (means over the tokens after the warm-up), 'list' one line a token. */
-MUST_CHECK int trial_run_sim(struct result_row *row, struct token_list *list, const struct trial *trial,
-			     struct trace_cache *cache, struct err *err);
-/* One repeat in the real world; 'repeat' goes into the token lines. */
-MUST_CHECK int trial_run_real(struct result_row *row, struct token_list *list, const struct trial *trial,
-			      struct trace_cache *cache, uint32_t repeat, struct err *err);
-/* Means, quantiles, spread and noise floor of all repeats from the token lines. */
+/* Run once. 'row' gets decision_hash, what DRAM holds, resident and dropped; 'list' one line a
+ * token. trial_summarise() does the rest. */
+MUST_CHECK int trial_run_sim(struct result_row *row, struct token_list *list,
+			     const struct trial *trial, struct trace_cache *cache, struct err *err);
+/* One repeat in the real world; 'repeat' goes into the token lines.  row->polluted is 1 when
+ * foreign disk traffic was seen (0 on an emulated device, which no disk slows down),
+ * row->steal_frac is this repeat's. EINVAL when the trial names no model_files. */
+MUST_CHECK int trial_run_real(struct result_row *row, struct token_list *list,
+			      const struct trial *trial, struct trace_cache *cache, uint32_t repeat,
+			      struct err *err);
+
+/* Means, quantiles, spread and noise floor of all repeats, from the token lines.
+ *
+ * With m_i the mean total of repeat i over the measured tokens, over n repeats: spread_frac is half
+ * the 95 % interval of their mean (Student's t, n - 1 degrees) over that mean; noise_floor_frac is
+ * the median of |m_2i - m_2i+1| / (their mean) over the pairs of successive repeats, a last odd one
+ * left out.  Both need n >= 2, and the floor is worth judging by from n = 10 on
+ * (docs/costmodel.md), which compare.h asks for. */
 void trial_summarise(struct result_row *row, const struct token_list *list);
 
 #endif

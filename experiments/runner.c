@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* runner.c - trials become rows: a pool of threads for sim, rounds of repeats for real */
+#include "runner.h"
+
+#include "newfile.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { POLLUTED_TRIES = 3 };
+
+/* One trial in one world. */
+struct slot {
+	const struct trial *trial;
+	struct result_row row;
+	struct token_list list;
+	bool done, failed;
+};
+
+struct runner {
+	const struct runner_options *options;
+	struct runner_totals *totals;
+	struct results *results;
+	double trial_units; /* progress of one trial in one world */
+	char first_failure[512];
+	pthread_mutex_t lock; /* of everything above and of the slots' order */
+	struct slot **slots;
+	size_t slot_count, next_run, next_put;
+};
+
+static bool is_stopped(const struct runner *runner)
+{
+	return runner->options->stop && *runner->options->stop;
+}
+
+/* ---- failures and rows ------------------------------------------------------------------------
+ */
+
+static const char *slot_name(const struct slot *slot)
+{
+	return slot->trial->name[0] ? slot->trial->name : slot->trial->policy.name;
+}
+
+/* Reported at once; the others go on. */
+static void slot_fail(struct runner *runner, struct slot *slot, const char *world,
+		      const struct err *err)
+{
+	slot->failed = true;
+	runner->totals->failed++;
+	if (!runner->first_failure[0])
+		snprintf(runner->first_failure, sizeof(runner->first_failure), "%s, %s: %.400s",
+			 slot_name(slot), world, err->msg);
+	progress_note(runner->options->progress, "failed: %s, %s: %s", slot_name(slot), world,
+		      err->msg);
+}
+
+static void slot_put(struct runner *runner, struct slot *slot, const char *world)
+{
+	struct err err = {0};
+
+	if (results_put(runner->results, &slot->row, slot->list.tokens, slot->list.count, &err))
+		slot_fail(runner, slot, world, &err);
+	else
+		runner->totals->done++;
+	token_list_fini(&slot->list);
+}
+
+/* The config of a row is there before the row is; a run that is killed between writes it again. */
+static int config_write(const struct runner *runner, const struct trial *trial, struct err *err)
+{
+	char path[PATH_MAX];
+	FILE *out;
+	int failed;
+
+	snprintf(path, sizeof(path), "%s/configs/%s.yaml", runner->options->dir, trial->hash);
+	out = fopen(path, "w");
+	if (!out)
+		return err_errno(err, "cannot write '%s'", path);
+	ynode_write(trial->resolved, out);
+	failed = ferror(out);
+	if (fclose(out) != 0 || failed)
+		return err_errno(err, "cannot write '%s'", path);
+	return 0;
+}
+
+/* ---- slots ------------------------------------------------------------------------------------
+ */
+
+static void slots_free(struct runner *runner)
+{
+	for (size_t i = 0; i < runner->slot_count; i++) {
+		token_list_fini(&runner->slots[i]->list);
+		free(runner->slots[i]);
+	}
+	free(runner->slots);
+	runner->slots = NULL;
+	runner->slot_count = 0;
+}
+
+static bool is_mine(const struct runner_options *options, size_t i)
+{
+	return options->shard_count == 0 || i % options->shard_count == options->shard - 1;
+}
+
+static int slot_add(struct runner *runner, const struct trial *trial, struct err *err)
+{
+	struct slot *slot = calloc(1, sizeof(*slot));
+
+	if (!slot)
+		return err_nomem(err, "a trial's row", sizeof(*slot));
+	slot->trial = trial;
+	slot->list.layers = runner->options->layers;
+	runner->slots[runner->slot_count++] = slot;
+	return 0;
+}
+
+/* Trials of this shard that have no row yet. */
+static int slots_make(struct runner *runner, const struct experiment *experiment, const char *world,
+		      struct err *err)
+{
+	const struct runner_options *options = runner->options;
+
+	runner->next_run = runner->next_put = 0;
+	runner->slots = calloc(experiment->trial_count + 1, sizeof(struct slot *));
+	if (!runner->slots)
+		return err_nomem(err, "trials", experiment->trial_count);
+	for (size_t i = 0; i < experiment->trial_count; i++) {
+		const struct trial *trial = &experiment->trials[i];
+
+		if (!is_mine(options, i))
+			continue;
+		if (options->resume && results_have(runner->results, trial->hash, world)) {
+			runner->totals->kept++;
+			progress_add(options->progress, runner->trial_units, NULL);
+		} else if (slot_add(runner, trial, err)) {
+			return err->code;
+		}
+	}
+	return 0;
+}
+
+/* ---- sim --------------------------------------------------------------------------------------
+ */
+
+/* Rows that are done and whose forerunners are: called with the lock held. */
+static void sim_put_ready(struct runner *runner)
+{
+	while (runner->next_put < runner->slot_count && runner->slots[runner->next_put]->done) {
+		struct slot *slot = runner->slots[runner->next_put++];
+
+		if (!slot->failed)
+			slot_put(runner, slot, "sim");
+	}
+}
+
+static void sim_run_slot(struct runner *runner, struct slot *slot, struct trace_cache *cache)
+{
+	struct err err = {0};
+
+	trial_describe(&slot->row, slot->trial, "sim");
+	if (config_write(runner, slot->trial, &err) == 0 &&
+	    trial_run_sim(&slot->row, &slot->list, slot->trial, cache, &err) == 0)
+		trial_summarise(&slot->row, &slot->list);
+	pthread_mutex_lock(&runner->lock);
+	slot->done = true;
+	if (err.code)
+		slot_fail(runner, slot, "sim", &err);
+	sim_put_ready(runner);
+	pthread_mutex_unlock(&runner->lock);
+	progress_add(runner->options->progress, runner->trial_units, slot_name(slot));
+}
+
+static struct slot *sim_next(struct runner *runner)
+{
+	struct slot *slot = NULL;
+
+	pthread_mutex_lock(&runner->lock);
+	if (runner->next_run < runner->slot_count && !is_stopped(runner))
+		slot = runner->slots[runner->next_run++];
+	pthread_mutex_unlock(&runner->lock);
+	return slot;
+}
+
+static void *sim_worker(void *arg)
+{
+	struct runner *runner = arg;
+	struct trace_cache *cache;
+	struct err err = {0};
+	struct slot *slot;
+
+	if (trace_cache_open(&cache, &err))
+		return NULL; /* the others take its share; runner_run() finds what nobody took */
+	while ((slot = sim_next(runner)) != NULL)
+		sim_run_slot(runner, slot, cache);
+	trace_cache_close(cache);
+	return NULL;
+}
+
+static unsigned worker_count(const struct runner *runner)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t count = runner->options->jobs;
+
+	if (count == 0)
+		count = cores > 0 ? (size_t)cores : 1;
+	return (unsigned)(count < runner->slot_count ? count : runner->slot_count);
+}
+
+static int sim_run(struct runner *runner, const struct experiment *experiment, struct err *err)
+{
+	unsigned workers, started = 0;
+	pthread_t *threads;
+
+	if (slots_make(runner, experiment, "sim", err))
+		return err->code;
+	workers = worker_count(runner);
+	threads = calloc(workers + 1, sizeof(*threads));
+	if (!threads)
+		return err_nomem(err, "threads", workers);
+	/* This thread is one of them, so that the work is done even where no other can be had. */
+	while (started + 1 < workers &&
+	       pthread_create(&threads[started], NULL, sim_worker, runner) == 0)
+		started++;
+	sim_worker(runner);
+	while (started > 0)
+		pthread_join(threads[--started], NULL);
+	free(threads);
+	if (runner->next_put < runner->slot_count && !is_stopped(runner))
+		return err_nomem(err, "a trace cache", 0);
+	return 0;
+}
+
+/* ---- real -------------------------------------------------------------------------------------
+ */
+
+/* What every repeat must agree on, and what they add up to. */
+static int real_merge(struct slot *slot, const struct result_row *once, uint32_t repeat,
+		      struct err *err)
+{
+	struct result_row *row = &slot->row;
+	uint64_t polluted = repeat ? row->polluted : 0;
+	uint64_t peak = repeat ? row->dram_peak_bytes : 0;
+	double steal = repeat ? row->steal_frac * repeat : 0;
+
+	if (repeat && strcmp(row->decision_hash, once->decision_hash) != 0)
+		return err_set(err, EPROTO, "repeat %u decided %s, expected %s as in those before",
+			       repeat, once->decision_hash, row->decision_hash);
+	*row = *once;
+	row->polluted += polluted;
+	row->steal_frac = (steal + once->steal_frac) / (repeat + 1);
+	if (peak > row->dram_peak_bytes)
+		row->dram_peak_bytes = peak;
+	return 0;
+}
+
+static int real_repeat(struct runner *runner, struct slot *slot, struct trace_cache *cache,
+		       uint32_t repeat, struct err *err)
+{
+	size_t lines = slot->list.count;
+	struct result_row once;
+
+	for (int tries = 0; tries < POLLUTED_TRIES; tries++) {
+		once = slot->row;
+		slot->list.count = lines;
+		if (trial_run_real(&once, &slot->list, slot->trial, cache, repeat, err))
+			return err->code;
+		if (!once.polluted || is_stopped(runner))
+			break;
+		progress_note(runner->options->progress, "%s: foreign disk traffic, %s",
+			      slot_name(slot),
+			      tries + 1 < POLLUTED_TRIES ? "measured again" : "kept as polluted");
+	}
+	return real_merge(slot, &once, repeat, err);
+}
+
+static void real_turn(struct runner *runner, struct slot *slot, struct trace_cache *cache,
+		      uint32_t repeat)
+{
+	uint64_t repeats = slot->trial->run.repeats;
+	struct err err = {0};
+
+	if (slot->failed || repeat >= repeats)
+		return;
+	if (repeat == 0) {
+		trial_describe(&slot->row, slot->trial, "real");
+		(void)!config_write(runner, slot->trial, &err);
+	}
+	if (err.code || real_repeat(runner, slot, cache, repeat, &err)) {
+		slot_fail(runner, slot, "real", &err);
+		progress_add(runner->options->progress,
+			     runner->trial_units * (double)(repeats - repeat) / (double)repeats,
+			     slot_name(slot));
+		return;
+	}
+	progress_add(runner->options->progress, runner->trial_units / (double)repeats,
+		     slot_name(slot));
+	if (repeat + 1 < repeats)
+		return;
+	trial_summarise(&slot->row, &slot->list);
+	slot_put(runner, slot, "real");
+}
+
+static uint64_t most_repeats(const struct runner *runner)
+{
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < runner->slot_count; i++) {
+		if (runner->slots[i]->trial->run.repeats > most)
+			most = runner->slots[i]->trial->run.repeats;
+	}
+	return most;
+}
+
+static int real_run(struct runner *runner, const struct experiment *experiment, struct err *err)
+{
+	struct trace_cache *cache;
+	uint64_t repeats;
+
+	if (slots_make(runner, experiment, "real", err) || trace_cache_open(&cache, err))
+		return err->code;
+	repeats = most_repeats(runner);
+	for (uint32_t repeat = 0; repeat < repeats; repeat++) {
+		for (size_t i = 0; i < runner->slot_count && !is_stopped(runner); i++)
+			real_turn(runner, runner->slots[i], cache, repeat);
+	}
+	trace_cache_close(cache);
+	return 0;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------
+ */
+
+static int model_files_check(const struct experiment *experiment,
+			     const struct runner_options *options, struct err *err)
+{
+	for (size_t i = 0; options->real && i < experiment->trial_count; i++) {
+		const struct trial *trial = &experiment->trials[i];
+
+		if (is_mine(options, i) && !trial->run.model_files[0])
+			return err_set(
+				err, EINVAL,
+				"%s: world real needs model_files, the folder with %s's "
+				"weights (make one: flashcast model synth %s -o DIR, then --set "
+				"model_files=DIR)",
+				experiment->name, trial->model.name, trial->model.name);
+	}
+	return 0;
+}
+
+static int source_write(const struct runner *runner, const struct experiment *experiment,
+			struct err *err)
+{
+	char path[PATH_MAX];
+	struct newfile file;
+
+	snprintf(path, sizeof(path), "%s/configs", runner->options->dir);
+	if (mkdir(path, 0777) != 0 && errno != EEXIST)
+		return err_errno(err, "cannot make '%s'", path);
+	snprintf(path, sizeof(path), "%s/experiment.yaml", runner->options->dir);
+	if (newfile_open(&file, path, err))
+		return err->code;
+	ynode_write(experiment->source, file.stream);
+	return newfile_commit(&file, err);
+}
+
+static int worlds_run(struct runner *runner, const struct experiment *experiment, struct err *err)
+{
+	if (runner->options->sim)
+		(void)!sim_run(runner, experiment, err);
+	slots_free(runner);
+	if (err->code == 0 && runner->options->real && !is_stopped(runner))
+		(void)!real_run(runner, experiment, err);
+	slots_free(runner);
+	return err->code;
+}
+
+static int verdict(const struct runner *runner, struct err *err)
+{
+	const struct runner_totals *totals = runner->totals;
+
+	if (err->code)
+		return err->code;
+	if (is_stopped(runner))
+		return err_set(err, ECANCELED, "stopped: %zu rows done, --resume goes on from here",
+			       totals->done + totals->kept);
+	if (totals->failed)
+		return err_set(err, EIO, "%zu of %zu rows failed; the first: %s", totals->failed,
+			       totals->done + totals->kept + totals->failed, runner->first_failure);
+	return 0;
+}
+
+int runner_run(struct runner_totals *totals, struct experiment *experiment,
+	       const struct runner_options *options, struct err *err)
+{
+	struct runner runner = {
+		.options = options,
+		.totals = totals,
+		.trial_units = 1.0 / (options->sim && options->real ? 2 : 1),
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+	};
+	struct err export = {0};
+
+	*totals = (struct runner_totals){0};
+	if (model_files_check(experiment, options, err) ||
+	    results_open(&runner.results, options->dir, err))
+		return err->code;
+	if (source_write(&runner, experiment, err) == 0)
+		(void)!worlds_run(&runner, experiment, err);
+	(void)!verdict(&runner, err);
+	/* Even after a failure: what there is, is there in both forms. */
+	if (results_export_csv(runner.results, options->dir, &export))
+		err_set(err, export.code, "%s", export.msg);
+	results_close(runner.results);
+	pthread_mutex_destroy(&runner.lock);
+	return err->code;
+}
