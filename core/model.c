@@ -124,8 +124,9 @@ static void name_after_file(struct model *m, const char *file)
 int model_read(struct model *model, const struct ynode *map, struct err *err)
 {
 	const struct param_dest dest = {&model_table, model};
+	static const char *const also[] = {"activity", NULL}; /* the trace generator's, read by sim */
 
-	if (param_read(&dest, 1, map, NULL, err))
+	if (param_read(&dest, 1, map, also, err))
 		return err->code;
 	if (check_sizes(model, map, err) || check_heads(model, map, err))
 		return err->code;

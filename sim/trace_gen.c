@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* trace_gen.c - draws a trace's planes from a shape, 64 neurons a word
+ *
+ * Bit-sliced: slice b of a plane's rates is a word whose bit i is bit b of neuron i's rate.  64
+ * uniform numbers then cost one random word a slice, and are compared with the rates from the
+ * lowest slice up: below = rate_b != random_b ? rate_b : below, which with the random bit inverted
+ * is the majority of the three. All planes of a neuron are compared with the same number, so that
+ * they nest. */
+#include "huge_pages.h"
+#include "rng.h"
+#include "trace_shape.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	RATE_BITS = 12, /* slices of a rate: steps of 1/4096, dithered over the ranks */
+	KEEP_BITS = 10,
+	SLOT_BITS = 16, /* of a packed neuron, one slot a plane */
+	PAIR = 2,	/* words drawn together: one SSE2 or NEON register */
+	BLOCK = 16,	/* words written together: two cache lines of each plane */
+	SLAB = 64,	/* tokens of a block that wait in cache to be written */
+};
+_Static_assert(1 << KEEP_BITS == SHAPE_KEEP_STEPS, "keep_frac stands on the grid that is drawn");
+_Static_assert(SHAPE_PLANES *SLOT_BITS == 64 && RATE_BITS <= SLOT_BITS,
+	       "a neuron packs into a word");
+
+typedef uint64_t pair __attribute__((vector_size(PAIR * sizeof(uint64_t))));
+
+/* Two words' random streams (xorshift128+, Vigna 2014), rates and state. */
+struct drawer {
+	pair a, b;
+	pair rates[SHAPE_PLANES][RATE_BITS];
+	pair now[SHAPE_PLANES];
+};
+
+/* One layer at work. */
+struct layer_draw {
+	struct trace *trace;
+	uint32_t layer;
+	uint64_t keep; /* of SHAPE_KEEP_STEPS */
+	uint64_t seed;
+	const double *rates; /* [neuron_count] by rank */
+	uint32_t *order;     /* [neuron_count] scratch: the rank of each neuron */
+	uint64_t *by_rank;   /* [neuron_count] scratch: packed rates */
+	uint64_t *packed;    /* [64 * padded words] scratch: by neuron, then as slices */
+	uint64_t (*slab)[SHAPE_PLANES][BLOCK]; /* [SLAB] scratch */
+};
+
+static inline pair random_pair(struct drawer *d)
+{
+	pair x = d->a, y = d->b, out = x + y;
+
+	d->a = y;
+	x ^= x << 23;
+	d->b = x ^ y ^ (x >> 18) ^ (y >> 5);
+	return out;
+}
+
+/* Bits that are 1 with probability keep / 2^KEEP_BITS. */
+static inline pair draw_kept(struct drawer *d, uint64_t keep)
+{
+	pair kept = {0};
+
+	for (unsigned bit = 0; bit < KEEP_BITS; bit++) {
+		pair random = random_pair(d);
+		pair all = (pair){0} - (keep >> bit & 1);
+
+		kept = (kept & random) | (all & (kept ^ random));
+	}
+	return kept;
+}
+
+/* The next token: neurons that are not kept are drawn anew, in all planes. */
+static void draw_token(struct drawer *d, uint64_t keep)
+{
+	pair kept = draw_kept(d, keep);
+	pair below[SHAPE_PLANES] = {{0}};
+
+	for (unsigned bit = 0; bit < RATE_BITS; bit++) {
+		pair random = random_pair(d);
+
+		for (unsigned p = 0; p < SHAPE_PLANES; p++)
+			below[p] ^= (d->rates[p][bit] ^ below[p]) & (random ^ below[p]);
+	}
+	for (unsigned p = 0; p < SHAPE_PLANES; p++)
+		d->now[p] = below[p] ^ ((below[p] ^ d->now[p]) & kept);
+}
+
+/* Transposes a 64 x 64 bit matrix: bit i of word j becomes bit j of word i. */
+static void bits_transpose(uint64_t m[64])
+{
+	uint64_t mask = UINT64_C(0x00000000ffffffff);
+
+	for (unsigned half = 32; half; half >>= 1, mask ^= mask << half)
+		for (unsigned i = 0; i < 64; i = (i + half + 1) & ~half) {
+			uint64_t swap = (m[i] >> half ^ m[i + half]) & mask;
+
+			m[i] ^= swap << half;
+			m[i + half] ^= swap;
+		}
+}
+
+/* Fisher and Yates: neuron ids say nothing about rates. */
+static void shuffle(uint32_t *order, uint32_t count, uint64_t seed)
+{
+	struct rng rng = {seed};
+
+	for (uint32_t i = 0; i < count; i++)
+		order[i] = i;
+	for (uint32_t i = count - 1; i > 0; i--) {
+		uint32_t j = rng_below(&rng, i + 1), t = order[i];
+
+		order[i] = order[j];
+		order[j] = t;
+	}
+}
+
+/* The rates of each rank in whole steps.  What is rounded off is spread over the ranks evenly
+ * (multiples of the golden ratio), so that the mean stays; the same for all planes, so that they
+ * stay nested. */
+static void pack_rates(const struct layer_draw *draw, const double odds[SHAPE_PLANES])
+{
+	double dither = 0.5;
+
+	for (uint32_t i = 0; i < draw->trace->neuron_count; i++) {
+		uint64_t packed = 0;
+
+		for (unsigned p = 0; p < SHAPE_PLANES; p++) {
+			double rate = shape_odds(draw->rates[i], odds[p]);
+			uint64_t steps = (uint64_t)(rate * (1 << RATE_BITS) + dither);
+
+			if (steps >= 1 << RATE_BITS)
+				steps = (1 << RATE_BITS) - 1;
+			packed |= steps << p * SLOT_BITS;
+		}
+		draw->by_rank[i] = packed;
+		dither += 0.6180339887498949;
+		dither -= dither >= 1;
+	}
+}
+
+/* Neurons past the last have no rate and never fire. */
+static void slice_rates(const struct layer_draw *draw, size_t padded_words)
+{
+	uint32_t count = draw->trace->neuron_count;
+
+	memset(draw->packed, 0, padded_words * 64 * sizeof(*draw->packed));
+	for (uint32_t i = 0; i < count; i++)
+		draw->packed[i] = draw->by_rank[draw->order[i]];
+	for (size_t w = 0; w < padded_words; w++)
+		bits_transpose(draw->packed + w * 64);
+}
+
+static void drawer_init(struct drawer *d, const struct layer_draw *draw, size_t word)
+{
+	memset(d, 0, sizeof(*d));
+	for (unsigned i = 0; i < PAIR; i++) {
+		const uint64_t *slices = draw->packed + (word + i) * 64;
+		struct rng rng = {rng_mix(draw->seed ^ (word + i))};
+
+		d->a[i] = rng_next(&rng);
+		d->b[i] = rng_next(&rng) | 1;
+		for (unsigned p = 0; p < SHAPE_PLANES; p++)
+			for (unsigned bit = 0; bit < RATE_BITS; bit++)
+				d->rates[p][bit][i] = slices[p * SLOT_BITS + bit];
+	}
+}
+
+/* 'count' tokens of one pair of a block into the slab; the very first token keeps nothing. */
+static void draw_slab(const struct layer_draw *draw, struct drawer *d, size_t pair_idx,
+		      uint32_t first, uint32_t count)
+{
+	struct drawer own = *d;
+
+	for (uint32_t t = 0; t < count; t++) {
+		draw_token(&own, first + t ? draw->keep : 0);
+		for (unsigned p = 0; p < SHAPE_PLANES; p++)
+			memcpy(&draw->slab[t][p][pair_idx * PAIR], &own.now[p], sizeof(pair));
+	}
+	*d = own;
+}
+
+static void write_slab(const struct layer_draw *draw, size_t word, uint32_t first, uint32_t count)
+{
+	size_t left = draw->trace->words - word;
+
+	for (uint32_t t = 0; t < count; t++)
+		for (unsigned p = 0; p < SHAPE_PLANES; p++) {
+			uint64_t *to = trace_plane(draw->trace, first + t, draw->layer, p) + word;
+
+			/* A copy of known size is a few moves, one of unknown size a slow start. */
+			if (left >= BLOCK)
+				memcpy(to, draw->slab[t][p], BLOCK * sizeof(*to));
+			else
+				memcpy(to, draw->slab[t][p], left * sizeof(*to));
+		}
+}
+
+/* A block is drawn a slab of tokens at a time: its words lie far apart in the trace, and would
+ * otherwise push each other out of cache half written. */
+static void draw_block(const struct layer_draw *draw, size_t word)
+{
+	struct drawer drawers[BLOCK / PAIR];
+	uint32_t tokens = draw->trace->token_count;
+
+	for (size_t i = 0; i < BLOCK / PAIR; i++)
+		drawer_init(&drawers[i], draw, word + i * PAIR);
+	for (uint32_t first = 0; first < tokens; first += SLAB) {
+		uint32_t count = tokens - first < SLAB ? tokens - first : SLAB;
+
+		for (size_t i = 0; i < BLOCK / PAIR; i++)
+			draw_slab(draw, &drawers[i], i, first, count);
+		write_slab(draw, word, first, count);
+	}
+}
+
+static void draw_layer(const struct layer_draw *draw, const double odds[SHAPE_PLANES])
+{
+	size_t padded = (draw->trace->words + BLOCK - 1) / BLOCK * BLOCK;
+
+	shuffle(draw->order, draw->trace->neuron_count, draw->seed);
+	pack_rates(draw, odds);
+	slice_rates(draw, padded);
+	for (size_t word = 0; word < padded; word += BLOCK)
+		draw_block(draw, word);
+}
+
+static int trace_prepare(struct trace *trace, const struct trace_shape *shape,
+			 const struct model *model, uint32_t token_count, uint64_t seed,
+			 struct err *err)
+{
+	const struct activity *a = &shape->activity;
+
+	*trace = (struct trace){
+		.layer_count = (uint32_t)model->layer_count,
+		.neuron_count = (uint32_t)model->d_ffn,
+		.token_count = token_count,
+		.margin_count = SHAPE_PLANES,
+	};
+	memcpy(trace->margins, shape->margins, sizeof(shape->margins));
+	snprintf(trace->model, sizeof(trace->model), "%.63s",
+		 model->name[0] ? model->name : "unnamed");
+	snprintf(trace->source, sizeof(trace->source),
+		 "generated, seed %llu: active %g, fn %g, fp %g, s_agg(%u) %g, new %g, overlap %g, "
+		 "hot %g",
+		 (unsigned long long)seed, a->active_frac, a->fn_frac, a->fp_frac,
+		 (unsigned)a->window_tokens, a->resident_frac, a->new_frac, a->overlap_frac,
+		 a->hot_frac);
+	return trace_init(trace, err);
+}
+
+/* All scratch in one block: rates, packed, by_rank, slab, order. */
+static int scratch_alloc(struct layer_draw *draw, double **rates, struct err *err)
+{
+	size_t neurons = draw->trace->neuron_count;
+	size_t packed = (draw->trace->words + BLOCK) * 64;
+	size_t bytes = (neurons + packed + neurons) * sizeof(uint64_t) +
+		       SLAB * sizeof(*draw->slab) + neurons * sizeof(uint32_t);
+
+	*rates = malloc(bytes);
+	if (!*rates)
+		return err_nomem(err, "drawing a trace", bytes);
+	draw->rates = *rates;
+	draw->packed = (uint64_t *)(void *)(*rates + neurons);
+	draw->by_rank = draw->packed + packed;
+	draw->slab = (uint64_t(*)[SHAPE_PLANES][BLOCK])(void *)(draw->by_rank + neurons);
+	draw->order = (uint32_t *)(void *)(draw->slab + SLAB);
+	return 0;
+}
+
+int trace_generate(struct trace *trace, const struct trace_shape *shape, const struct model *model,
+		   uint32_t token_count, uint64_t seed, struct err *err)
+{
+	struct layer_draw draw = {
+		.trace = trace,
+		.keep = (uint64_t)(shape->curve.keep_frac * SHAPE_KEEP_STEPS + 0.5),
+	};
+	double *rates;
+
+	assert(shape->layer_count == model->layer_count);
+	if (trace_prepare(trace, shape, model, token_count, seed, err))
+		return err->code;
+	if (scratch_alloc(&draw, &rates, err)) {
+		trace_fini(trace);
+		return err->code;
+	}
+	huge_pages_hint(trace->planes, (size_t)trace_plane_count(trace) * trace->words *
+					       trace->layer_count * token_count * sizeof(uint64_t));
+	shape_rates(&shape->curve, rates, trace->neuron_count);
+	for (draw.layer = 0; draw.layer < trace->layer_count; draw.layer++) {
+		draw.seed = rng_mix(rng_mix(seed) + draw.layer);
+		draw_layer(&draw, shape->odds[draw.layer]);
+	}
+	free(rates);
+	return 0;
+}
