@@ -42,12 +42,16 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
+#if defined(__x86_64__)
 static void spin_pause(void)
 {
-#if defined(__x86_64__)
 	__builtin_ia32_pause();
-#endif
 }
+#else
+static void spin_pause(void)
+{
+}
+#endif
 
 /* Look at 'word' for a short while; true once it is not 'old'. */
 static bool spin_until_changed(atomic_uint *word, unsigned old)

@@ -9,6 +9,14 @@
 
 #include <stddef.h>
 
+/* Rows whose halves lie apart (layout split): up and down rows [rows x n], both row_stride bytes apart. */
+struct ffn_rows {
+	const void *up, *down;
+	enum weight_type type;
+	size_t rows, n, row_stride;
+	const float *bias; /* [rows] or NULL */
+};
+
 struct kernels {
 	const char *name; /* "portable", "avx2" */
 	/* y[i] = row_i . x for rows [rows x n], row_stride bytes apart; x: [n] f32, y: [rows] f32 */
@@ -18,6 +26,8 @@ struct kernels {
 	 * bytes apart; bias [rows] or NULL; x: [n]; acc: [n] f32, added to. */
 	void (*ffn)(float *acc, const void *matrix, enum weight_type type, size_t rows, size_t n,
 		    size_t row_stride, const float *bias, const float *x);
+	/* The same, halves apart. */
+	void (*ffn_apart)(float *acc, const struct ffn_rows *rows, const float *x);
 	/* softmax(q . K / sqrt(dim)) V of one head: k, v: [ctx][dim] f32, stride elements apart; scores: [ctx] scratch; out: [dim] */
 	void (*attend)(float *out, const float *q, const float *k, const float *v, size_t ctx,
 		       size_t dim, size_t stride, float *scores);

@@ -47,4 +47,8 @@ MUST_CHECK int store_open(struct store *store, enum store_kind kind, const struc
 			  enum weight_type weights, const uint32_t *capacity, struct err *err);
 void store_close(struct store *store);
 
+/* For members: copy a row's halves, id and bias to place 'at'; one copy where the halves adjoin. */
+void store_row_put(const struct store *store, struct store_layer *layer, uint32_t at,
+		   const struct store_row *row);
+
 #endif
