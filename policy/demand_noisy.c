@@ -139,7 +139,7 @@ static uint32_t buckets_for(const struct noisy *noisy, uint64_t want, bool from_
 	uint64_t sum = 0;
 	uint32_t taken = 0;
 
-	while (taken < BUCKETS) {
+	while (taken < BUCKETS && sum < want) {
 		uint32_t next = noisy->buckets[from_top ? BUCKETS - 1 - taken : taken];
 
 		if (sum + next > want && sum + next - want > want - sum)

@@ -152,14 +152,13 @@ static int check_counts(const struct plan *plan, const struct policy *policy,
 {
 	size_t words = bits_words(plan->neuron_total);
 	uint32_t before = set_count(resident, words);
+	uint32_t evicts = set_count(plan->evict, words), loads = set_count(plan->load, words);
 	/* The sets were found to be nested and apart, so that the sum is the size of the union. */
-	uint32_t after = before - set_count(plan->evict, words) + set_count(plan->load, words);
-	int rc = check_count(plan, "evict_count", plan->evict_count, set_count(plan->evict, words),
-			     err);
+	uint32_t after = before - evicts + loads;
+	int rc = check_count(plan, "evict_count", plan->evict_count, evicts, err);
 
 	if (!rc)
-		rc = check_count(plan, "load_count", plan->load_count, set_count(plan->load, words),
-				 err);
+		rc = check_count(plan, "load_count", plan->load_count, loads, err);
 	if (!rc)
 		rc = check_count(plan, "resident_before", plan->resident_before, before, err);
 	if (!rc)
