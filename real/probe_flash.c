@@ -19,7 +19,13 @@
 #include <sys/stat.h>
 
 enum { SAMPLES = 256, VISIT_BATCHES = 32, TRIES = 3, PATH_BYTES = 4096 };
-enum { SHORT_READS = 64, SHORT_ROUNDS = 4, LONG_ROUNDS = 40, READS_MAX = 1 << 16 };
+enum {
+	SHORT_READS = 64,
+	SHORT_ROUNDS = 4,
+	LONG_ROUNDS = 40,
+	READS_MAX = 1 << 16,
+	SIZING_ROUNDS = 5
+};
 enum { FFN_FILE = 1, BUFFER_BYTES = 8 << 20 };
 static const double long_ns = 20e6;
 /* More than this of our own bytes read by others, of CPU time stolen, or of an emulated batch late.
@@ -225,17 +231,27 @@ static uint64_t batch_reads(const struct probe *probe, const struct cell *cell, 
 	return want < READS_MAX ? (uint64_t)want : READS_MAX;
 }
 
-static int size_batch(struct probe *probe, struct cell *cell, struct err *err)
+/* Both batches of a pair from one look at the device, so that the long one is never the shorter. */
+static int size_pair(struct probe *probe, struct cell *cell, struct err *err)
 {
-	double ns = 0;
+	struct cell *pair = cell - cell->kind;
+	const unsigned in_flight = cell->point->in_flight;
+	double least_ns = INFINITY, ns, spent_ns = 0;
 
-	/* The first round also wakes threads and faults in what is lazy; the second counts. */
-	for (unsigned i = 0; i < 2; i++) {
-		if (time_batch(probe, cell, cell->point->in_flight, &ns, err))
+	/* The first round also wakes threads and faults in what is lazy; the least of a few is free
+	 * of hiccups. */
+	for (unsigned i = 0; i < SIZING_ROUNDS; i++) {
+		if (i >= 2 && spent_ns > visit_budget_ns(probe))
+			break;
+		if (time_batch(probe, cell, in_flight, &ns, err))
 			return err->code;
-		cell->used_ns += ns;
+		spent_ns += ns;
+		least_ns = fmin(least_ns, ns);
 	}
-	cell->point->read_count = batch_reads(probe, cell, ns / cell->point->in_flight);
+	cell->used_ns += spent_ns;
+	for (unsigned kind = 0; kind < BATCH__COUNT; kind++)
+		pair[kind].point->read_count =
+			batch_reads(probe, &pair[kind], least_ns / in_flight);
 	return 0;
 }
 
@@ -304,7 +320,7 @@ static int visit(struct probe *probe, struct cell *cell, struct err *err)
 	const double budget_ns = probe->options->seconds_per_point * 1e9;
 	bool polluted = true;
 
-	if (!cell->point->read_count && size_batch(probe, cell, err))
+	if (!cell->point->read_count && size_pair(probe, cell, err))
 		return err->code;
 	for (unsigned try = 0; try < TRIES && polluted; try++) {
 		const bool none_yet = !cell->clean.count && !cell->polluted.count;
