@@ -189,7 +189,7 @@ START_TEST(test_every_load_is_read_whole_and_nothing_but_its_slot)
 	sparse_open(&sparse, &cases[_i], 0.05);
 	for (unsigned i = 0; i < sparse.plan.plane_count; i++) {
 		const struct read_plane *plane = &sparse.plan.planes[i];
-		uint64_t stride = plane->row_stride / 512;
+		uint64_t stride = plane->row_stride / 512, wrong = 0;
 		unsigned char *map =
 			covered(&sparse.plan, plane->region, NEURONS * plane->row_stride);
 
