@@ -37,7 +37,7 @@ struct read_plane {
 	uint32_t slot_count;
 	uint32_t rows_per_slot; /* slot i carries rows i * rows_per_slot onwards; row_stride apart */
 	uint64_t row_stride;
-	const uint64_t *slots;  /* the set of slots that are read */
+	const uint64_t *slots;  /* the set of slots that are read; both planes of layout split share one */
 };
 
 /* A stretch of one region, read in pieces of piece_bytes, the last one shorter. */
@@ -57,7 +57,8 @@ struct plan {
 	struct demand demand;
 	uint32_t neuron_total;              /* d_ffn */
 
-	/* Sparse FFN steps: sets over the layer's neurons. */
+	/* Sparse FFN steps: sets over the layer's neurons.  Evict first, then load: residency none evicts rows and
+	 * loads some of them again in one step. */
 	uint64_t *evict, *load;             /* owned by whoever made the plan (plan_init) */
 	uint32_t evict_count, load_count;
 	const uint64_t *resident;           /* at compute: before less evict plus load; owned by the run loop */

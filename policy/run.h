@@ -40,8 +40,10 @@ struct run_options {
 struct run_outcome {
 	char decision_hash[DIGEST_TEXT];
 	uint32_t rows_peak;           /* most resident rows of any layer at compute */
-	uint64_t rows_peak_sum;       /* the same summed over layers, each at its own peak */
-	uint64_t load_peak;           /* most rows loaded in one step */
+	uint64_t rows_peak_sum;       /* the same summed over layers, each at its own peak; a transient residency
+				       * (residency.h) reuses nothing and can do with one layer at a time: rows_peak
+				       * and the pinned rows of the others */
+	uint64_t load_peak;           /* most rows loaded in one step; rows that stream past are not counted */
 	uint64_t read_bytes_peak;     /* most bytes read in one step */
 };
 

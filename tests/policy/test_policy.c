@@ -253,7 +253,8 @@ START_TEST(test_kept_bytes_are_whole_pages_or_everything)
 						: TENSOR_ALIGN;
 
 			ck_assert_uint_eq(kept % unit, 0);
-			ck_assert(fracs[i] == 1 ? kept == all : kept <= fracs[i] * (double)all);
+			ck_assert(fracs[i] == 1 ? kept == all
+						: (double)kept <= fracs[i] * (double)all);
 			ck_assert((double)(kept + unit) > fracs[i] * (double)all);
 		}
 		policy_close(policy);

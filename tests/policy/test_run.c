@@ -18,8 +18,7 @@ static const char *const yamls[] = {
 	"{demand: noisy, window: 5, layout: split}",
 	"{demand: noisy, window: 5, layout: bundle}",
 	"{demand: oracle, window: 3, layout: bundle, chunk: 48KiB, cap_frac: 0.4}",
-	"{demand: trace, window: 2, layout: split, chunk: 4KiB, persistence: fraction, "
-	"persist_frac: 0.3}",
+	"{demand: trace, window: 2, layout: split, chunk: 4KiB, persistence: fraction}",
 	"{demand: trace, residency: none, chunk: 1MiB, persistence: none}",
 };
 

@@ -70,6 +70,26 @@ START_TEST(test_a_fold_is_set_where_any_of_its_group_is)
 }
 END_TEST
 
+/* The widest layer there can be (model_params.h): slot numbers stay exact to its end. */
+START_TEST(test_a_fold_is_exact_in_the_widest_layer)
+{
+	enum { WIDE = 262144 / 64 };
+	static uint64_t set[WIDE], folded[WIDE], expected[WIDE];
+	static const uint32_t wide_groups[] = {3, 5, 7, 56, 113, 1000, 2047, 65535};
+	struct rng rng = {8};
+
+	for (size_t g = 0; g < sizeof(wide_groups) / sizeof(*wide_groups); g++) {
+		draw(set, WIDE, &rng, 3 + (unsigned)g);
+		memset(expected, 0, sizeof(expected));
+		for (uint32_t i = 0; i < WIDE * 64; i++)
+			if (bits_get(set, i))
+				bits_put(expected, i / wide_groups[g]);
+		set_fold(folded, set, WIDE, wide_groups[g]);
+		ck_assert_mem_eq(folded, expected, sizeof(folded));
+	}
+}
+END_TEST
+
 START_TEST(test_any_sees_the_last_bit)
 {
 	uint64_t set[WORDS] = {0};
@@ -92,6 +112,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_next_finds_every_bit_and_no_other, 0, 9);
 	tcase_add_loop_test(tc, test_a_fold_is_set_where_any_of_its_group_is, 0,
 			    (int)(sizeof(groups) / sizeof(*groups)));
+	tcase_add_test(tc, test_a_fold_is_exact_in_the_widest_layer);
 	tcase_add_test(tc, test_any_sees_the_last_bit);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);
