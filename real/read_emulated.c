@@ -30,6 +30,7 @@
 
 enum command { COMMAND_SERVE, COMMAND_POPULATE };
 enum { SPIN_NS = 150000, ALIVE_CHECK_NS = 50000000, PREFETCH_BYTES = 1024 };
+enum { CLOSE_MOST = 1024 };
 /* Address space only: pages come with their first use. */
 #define SLOT_MAX    (UINT64_C(1) << 24)
 #define ARENA_BYTES (UINT64_C(1) << 36)
@@ -216,6 +217,17 @@ static int map_files(struct emulated_reader *e)
 	return 0;
 }
 
+/* A pipe's end that stayed open here would keep its reader from ever seeing the end. */
+static void close_inherited(void)
+{
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, STDERR_FILENO + 1, UINT32_MAX, 0) == 0)
+		return;
+#endif
+	for (int fd = STDERR_FILENO + 1; fd < CLOSE_MOST; fd++)
+		close(fd);
+}
+
 static _Noreturn void device_main(struct emulated_reader *e, pid_t parent)
 {
 	struct ring *ring = e->ring;
@@ -228,6 +240,7 @@ static _Noreturn void device_main(struct emulated_reader *e, pid_t parent)
 	/* No better priority: a device that preempts whoever submits makes the submission wait for
 	 * the batch (tried: 10 us became 450 us). */
 	ring->code = map_files(e);
+	close_inherited();
 	for (;;) {
 		uint32_t asked;
 

@@ -495,6 +495,22 @@ START_TEST(closing_ends_the_process_and_leaves_no_zombie)
 }
 END_TEST
 
+START_TEST(the_device_holds_no_file_of_its_parent_open)
+{
+	int ends[2];
+	char byte;
+	struct reader *reader;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	reader = open_device(&plain, 4);
+	close(ends[1]);
+	/* Would wait for ever, were the other end still open somewhere. */
+	ck_assert_int_eq(read(ends[0], &byte, 1), 0);
+	close(ends[0]);
+	reader_close(reader);
+}
+END_TEST
+
 /* As after kill -9 of a run: we adopt the orphan, to see that and how it ends. */
 START_TEST(the_device_dies_with_its_parent)
 {
@@ -624,6 +640,7 @@ static TCase *process_cases(void)
 	tcase_add_test(tcase, a_device_killed_during_a_batch_is_an_error_and_no_hang);
 	tcase_add_test(tcase, a_file_cut_under_the_device_is_an_error_and_no_hang);
 	tcase_add_test(tcase, closing_ends_the_process_and_leaves_no_zombie);
+	tcase_add_test(tcase, the_device_holds_no_file_of_its_parent_open);
 	tcase_add_test(tcase, the_device_dies_with_its_parent);
 	tcase_set_timeout(tcase, 60);
 	return tcase;
