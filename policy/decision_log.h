@@ -6,11 +6,15 @@
  *	t3 l2 ffn demand 120 load 5,7 read up 2x8192/4096 read down 2x8192/4096 32768B resident 342
  *	t3 l2 ffn demand 120 load 5,7 read bundle 1x65536 slots 1 65536B resident 342
  *	t3 l2 attention read attention @8192 33x1048576+4096 34607104B
- *	t3 l2 ffn demand 64 stream 32-63 read up @262144 262144 read down @262144 262144 524288B resident 32
- * Planes are slots x bytes, "/" the piece when slots are read in pieces, and the slots' numbers when a slot carries several
- * rows (else slots are the loads); stretches are "@" the offset when it is not 0, then pieces x bytes + tail.  Sets are ranges,
- * so that a dense step costs bytes.  The digest covers every step and the same facts in binary (sets as bitmaps, reads
- * as planes and stretches), not times; equal digests mean equal decisions. */
+ *	t3 l2 ffn demand 64 stream 32-63 read bundle @524288 524288 524288B resident 32
+ *
+ * Planes are slots x bytes, then "/" the piece when slots are read in pieces, then the slots'
+ * numbers when a slot carries several rows (else the slots are the loads).  Stretches are "@" the
+ * offset when it is not 0, then pieces x bytes + tail.  Sets are ranges, so that a dense step costs
+ * bytes.
+ *
+ * The digest covers every step and the same facts in binary (sets as bitmaps, reads as planes and
+ * stretches), not times; equal digests mean equal decisions. */
 #ifndef FLASH_DECISION_LOG_H
 #define FLASH_DECISION_LOG_H
 
@@ -21,7 +25,8 @@
 
 struct decision_log;
 
-MUST_CHECK int decision_log_open(struct decision_log **out, FILE *text, struct err *err); /* text may be NULL */
+MUST_CHECK int decision_log_open(struct decision_log **out, FILE *text,
+				 struct err *err); /* text may be NULL */
 void decision_log_add(struct decision_log *log, const struct plan *plan);
 void decision_log_hash(const struct decision_log *log, char hash[DIGEST_TEXT]);
 void decision_log_close(struct decision_log *log); /* NULL is fine */

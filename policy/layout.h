@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* layout.h - how neurons lie on flash; one file a member, one line in layouts.h
  *
- * A layout is the list of FFN regions that hold a neuron's weights; row i of each belongs to neuron i. */
+ * A layout is the list of FFN regions that hold neurons' weights; row i of each is neuron i's. */
 #ifndef FLASH_LAYOUT_H
 #define FLASH_LAYOUT_H
 

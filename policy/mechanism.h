@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* mechanism.h - the mechanisms that a policy YAML names; each has one file in sim/ and one in real/
  *
- * Decisions (demand, persistence, residency, layout) are tables of functions in this folder; mechanisms
- * are only names here, since what they do differs by world. */
+ * Decisions (demand, persistence, residency, layout) are tables of functions in this folder;
+ * mechanisms are only names here, since what they do differs by world. */
 #ifndef FLASH_MECHANISM_H
 #define FLASH_MECHANISM_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* plan.h - what one step needs (demand) and what is done about it (plan)
  *
- * A token is, for each layer, an attention step and an FFN step, then one head step.  A demand is what a
- * step needs: an FFN step a set of neurons or all of them; the others their whole region.  A plan is the
- * policy's answer: rows to evict, rows to load, and the reads that bring the loads. */
+ * A token is, for each layer, an attention step and an FFN step, then one head step.  A demand is
+ * what a step needs: an FFN step a set of neurons or all of them; the others their whole region.  A
+ * plan is the policy's answer: rows to evict, rows to load, and the reads that bring the loads. */
 #ifndef FLASH_PLAN_H
 #define FLASH_PLAN_H
 
@@ -15,10 +15,10 @@ const char *step_kind_name(enum step_kind kind); /* "attention", "ffn", "head" *
 
 struct demand {
 	enum step_kind kind;
-	uint32_t token, layer;   /* head: layer = layer_count */
-	bool dense;              /* everything; always true for attention and head */
+	uint32_t token, layer;	 /* head: layer = layer_count */
+	bool dense;		 /* everything; always true for attention and head */
 	const uint64_t *neurons; /* FFN and not dense: the set; else NULL */
-	uint32_t neuron_count;   /* FFN: how many neurons are demanded; else 0 */
+	uint32_t neuron_count;	 /* FFN: how many neurons are demanded; else 0 */
 };
 
 /* One contiguous flash request. */
@@ -29,15 +29,15 @@ struct flash_read {
 	uint64_t bytes;
 };
 
-/* Equal slots of one region, some of them read.  Slot i is the bytes [i * slot_bytes, (i+1) * slot_bytes),
- * the last one cut at end_bytes, and is read in pieces of piece_bytes, the last one shorter. */
+/* Equal slots of one region, some of them read.  Slot i is the slot_bytes at i * slot_bytes, the
+ * last slot cut at end_bytes, and is read in pieces of piece_bytes, the last piece shorter. */
 struct read_plane {
 	enum region region;
 	uint64_t slot_bytes, piece_bytes, end_bytes;
 	uint32_t slot_count;
-	uint32_t rows_per_slot; /* slot i carries rows i * rows_per_slot onwards; row_stride apart */
+	uint32_t rows_per_slot; /* slot i carries rows i * rows_per_slot on, row_stride apart */
 	uint64_t row_stride;
-	const uint64_t *slots;  /* the set of slots that are read; both planes of layout split share one */
+	const uint64_t *slots; /* the set that is read; both planes of layout split share one */
 };
 
 /* A stretch of one region, read in pieces of piece_bytes, the last one shorter. */
@@ -55,29 +55,30 @@ enum { PLAN_PLANES = 2, PLAN_STRETCHES = 2, PLAN_CLASSES = 6 };
 
 struct plan {
 	struct demand demand;
-	uint32_t neuron_total;              /* d_ffn */
+	uint32_t neuron_total; /* d_ffn */
 
-	/* Sparse FFN steps: sets over the layer's neurons.  Evict first, then load: residency none evicts rows and
-	 * loads some of them again in one step. */
-	uint64_t *evict, *load;             /* owned by whoever made the plan (plan_init) */
+	/* Sparse FFN steps: sets over the layer's neurons.  Evict first, then load: residency none
+	 * evicts rows and loads some of them again in one step. */
+	uint64_t *evict, *load; /* owned by whoever made the plan (plan_init) */
 	uint32_t evict_count, load_count;
-	const uint64_t *resident;           /* at compute: before less evict plus load; owned by the run loop */
+	const uint64_t *resident; /* at compute; FFN steps only; owned by the run loop */
 	uint32_t resident_before, resident_count;
 
-	/* Dense FFN steps: rows [stream_first, stream_first + stream_count) pass through and are dropped. */
+	/* Dense FFN steps: rows [stream_first, stream_first + stream_count) pass through and are
+	 * dropped. */
 	uint32_t stream_first, stream_count;
 
 	/* Reads: planes first, then stretches, each in ascending offset. */
 	struct read_plane planes[PLAN_PLANES];
 	struct read_stretch stretches[PLAN_STRETCHES];
 	unsigned plane_count, stretch_count;
-	uint64_t *slots[PLAN_PLANES];       /* room for planes[].slots; owned like evict */
+	uint64_t *slots[PLAN_PLANES]; /* room for planes[].slots; owned like evict */
 
 	/* Sums over the reads. */
 	struct read_class classes[PLAN_CLASSES];
 	unsigned class_count;
 	uint64_t read_count, read_bytes;
-	uint64_t needed_bytes;              /* unpadded bytes of the loads; read_bytes - needed_bytes is dropped */
+	uint64_t needed_bytes; /* unpadded bytes of the loads; the rest of read_bytes is dropped */
 };
 
 MUST_CHECK int plan_init(struct plan *plan, uint32_t neuron_total, struct err *err);
@@ -85,11 +86,12 @@ void plan_fini(struct plan *plan);
 /* Empty for the next step; keeps its memory. */
 void plan_reset(struct plan *plan, const struct demand *demand);
 
-/* Walk every read of a plan, in order.  for (plan_reads_init(&it, plan); plan_reads_next(&it, &read);) */
+/* Walk every read of a plan, in order:
+ *	for (plan_reads_init(&it, plan); plan_reads_next(&it, &read);) */
 struct plan_reads {
 	const struct plan *plan;
-	unsigned group;  /* plane, then stretch */
-	uint64_t slot;   /* of the plane; unused for stretches */
+	unsigned group;	 /* plane, then stretch */
+	uint64_t slot;	 /* of the plane; unused for stretches */
 	uint64_t within; /* bytes of the slot or stretch already given */
 };
 void plan_reads_init(struct plan_reads *it, const struct plan *plan);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* reads.h - in what requests the loads of a plan come from flash
  *
- * A slot is what is read when any of its rows is loaded; a piece is one request.  With the row
- *stride s: chunk row, or s <= chunk < 2s	slot = one row, piece = the row chunk < s
- *slot = one row, in pieces of chunk, the last one shorter chunk >= 2s			slot =
- *floor(chunk / s) neighbouring rows, one piece; neighbours that were not loaded are read and
- *dropped; the last slot is cut at d_ffn rows Dense steps are stretches in pieces of dense_chunk. */
+ * A slot is what is read when any of its rows is loaded; a piece is one request.  With the stride s
+ * from row to row:
+ *  - chunk row, or s <= chunk < 2s: a slot is one row, read in one piece;
+ *  - chunk < s: a slot is one row, in pieces of chunk, the last one shorter;
+ *  - chunk >= 2s: a slot is floor(chunk / s) neighbouring rows in one piece, neighbours that were
+ *    not loaded are read and dropped; the last slot is cut at d_ffn rows.
+ *
+ * Dense steps are stretches in pieces of dense_chunk. */
 #ifndef FLASH_READS_H
 #define FLASH_READS_H
 

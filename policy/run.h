@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* run.h - the one run loop: next demand, plan, check, log, submit, compute, book
  *
- * Every plan is checked before any world sees it: nothing evicted that is not resident or is demanded, nothing
- * loaded twice, capacity kept, every load covered by a read.  After compute, what the world says it completed is held against the
- * plan.  A violation is EPROTO and names token, layer, rule and figures. */
+ * Every plan is checked before any world sees it: nothing evicted that is not resident or is
+ * demanded, nothing loaded twice, capacity kept, every load covered by a read.  After compute, what
+ * the world says it completed is held against the plan.  A violation is EPROTO and names token,
+ * layer, rule and figures. */
 #ifndef FLASH_RUN_H
 #define FLASH_RUN_H
 
@@ -15,7 +16,8 @@
 
 /* One token's books, or one layer's of a token. */
 struct books {
-	uint64_t demand_neurons, load_neurons, resident_neurons; /* resident: at compute, summed over layers */
+	uint64_t demand_neurons, load_neurons; /* load: rows that stream past as well */
+	uint64_t resident_neurons;	       /* at compute, summed over layers */
 	uint64_t read_count, read_bytes, dropped_bytes, moved_bytes;
 	uint64_t io_ns, io_wait_ns, mem_ns, compute_ns, total_ns;
 };
@@ -23,12 +25,13 @@ struct books {
 struct run_options {
 	const struct model *model;
 	struct policy *policy;
-	uint32_t token_count;         /* at most the trace's, where there is one */
+	uint32_t token_count; /* at most the trace's, where there is one */
 	const struct world_ops *ops;
 	void *world;
-	FILE *decisions;              /* the decision log as text (decision_log.h); NULL = digest only */
-	/* Called after every token (layer -1) and, with layers = true, after every layer (the head as layer
-	 * layer_count), whose total_ns is its io_wait + mem + compute. Non-zero stops the run with ECANCELED. May be NULL. */
+	FILE *decisions; /* the decision log as text (decision_log.h); NULL = digest only */
+	/* Called after every token (layer -1) and, with layers = true, after every layer (the head
+	 * as layer layer_count), whose total_ns is its io_wait + mem + compute. Non-zero stops the
+	 * run with ECANCELED. May be NULL. */
 	int (*book)(void *arg, uint32_t token, int32_t layer, const struct books *books);
 	void *book_arg;
 	bool layers;
@@ -39,12 +42,12 @@ struct run_options {
 
 struct run_outcome {
 	char decision_hash[DIGEST_TEXT];
-	uint32_t rows_peak;           /* most resident rows of any layer at compute */
-	uint64_t rows_peak_sum;       /* the same summed over layers, each at its own peak; a transient residency
-				       * (residency.h) reuses nothing and can do with one layer at a time: rows_peak
-				       * and the pinned rows of the others */
-	uint64_t load_peak;           /* most rows loaded in one step; rows that stream past are not counted */
-	uint64_t read_bytes_peak;     /* most bytes read in one step */
+	uint32_t rows_peak;	  /* most resident rows of any layer at compute */
+	uint64_t rows_peak_sum;	  /* the same summed over layers, each at its own peak; a transient
+				   * residency (residency.h) reuses nothing and can do with one layer
+				   * at a time: rows_peak and the pinned rows of the others */
+	uint64_t load_peak;	  /* most rows loaded in one step, without those that stream past */
+	uint64_t read_bytes_peak; /* most bytes read in one step */
 };
 
 MUST_CHECK int run(struct run_outcome *outcome, const struct run_options *options, struct err *err);

@@ -98,8 +98,7 @@ void set_fold(uint64_t *to, const uint64_t *from, size_t words, uint32_t group)
 		memset(to + left, 0, (words - left) * sizeof(*to));
 		return;
 	}
-	/* i / group as a product: exact while i < 2^20 and group < 2^20, and a fifth of the time.
-	 */
+	/* i / group as a product: exact while both are below 2^20, in a fifth of the time. */
 	inverse = (UINT64_C(1) << 40) / group + 1;
 	assert(words <= (1 << 20) / 64);
 	memset(to, 0, words * sizeof(*to));

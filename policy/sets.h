@@ -19,13 +19,4 @@ void set_fold(uint64_t *to, const uint64_t *from, size_t words, uint32_t group);
 /* The first set bit at or after 'start', or 'end' when there is none below it. */
 uint32_t set_next(const uint64_t *set, uint32_t start, uint32_t end);
 
-static inline bool set_any(const uint64_t *set, size_t words)
-{
-	uint64_t any = 0;
-
-	for (size_t w = 0; w < words; w++)
-		any |= set[w];
-	return any != 0;
-}
-
 #endif

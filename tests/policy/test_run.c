@@ -760,7 +760,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_books_are_what_the_world_was_told, 0, count);
 	tcase_add_loop_test(tc, test_a_run_decides_the_same_again_and_in_any_world, 0, count);
 	tcase_add_loop_test(tc, test_the_outcome_has_the_peaks, 0, count);
-	tcase_add_loop_test(tc, test_any_policy_on_any_trace_keeps_the_rules, 0, 200);
+	tcase_add_loop_test(tc, test_any_policy_on_any_trace_keeps_the_rules, 0, 120);
 	add_wrong_plans(tc);
 	tcase_add_test(tc, test_a_worlds_failure_is_passed_on_with_its_place);
 	tcase_add_test(tc, test_the_caller_may_stop_a_run);

@@ -90,17 +90,6 @@ START_TEST(test_a_fold_is_exact_in_the_widest_layer)
 }
 END_TEST
 
-START_TEST(test_any_sees_the_last_bit)
-{
-	uint64_t set[WORDS] = {0};
-
-	ck_assert(!set_any(set, WORDS));
-	bits_put(set, BITS - 1);
-	ck_assert(set_any(set, WORDS));
-	ck_assert(!set_any(set, WORDS - 1));
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("sets");
@@ -113,7 +102,6 @@ int main(void)
 	tcase_add_loop_test(tc, test_a_fold_is_set_where_any_of_its_group_is, 0,
 			    (int)(sizeof(groups) / sizeof(*groups)));
 	tcase_add_test(tc, test_a_fold_is_exact_in_the_widest_layer);
-	tcase_add_test(tc, test_any_sees_the_last_bit);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
