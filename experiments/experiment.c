@@ -143,7 +143,8 @@ static int read_worlds(struct experiment *experiment, const struct ynode *map, s
 	if (worlds->kind == YNODE_SCALAR)
 		return world_add(experiment, worlds, err);
 	if (worlds->kind != YNODE_LIST || worlds->count == 0)
-		return ynode_err(worlds, err, "worlds: wanted a list of sim and real");
+		return ynode_err(worlds, err, "worlds: wanted a list of sim and real, got %s",
+				 worlds->kind == YNODE_MAP ? "a mapping" : "an empty list");
 	for (size_t i = 0; i < worlds->count; i++) {
 		if (world_add(experiment, worlds->items[i], err))
 			return err->code;
@@ -196,7 +197,8 @@ static int read_figures(struct experiment *experiment, const struct ynode *map, 
 	if (!figures)
 		return 0;
 	if (figures->kind != YNODE_LIST)
-		return ynode_err(figures, err, "figures: wanted a list of names");
+		return ynode_err(figures, err, "figures: wanted a list of names, got a %s",
+				 figures->kind == YNODE_MAP ? "mapping" : "value");
 	experiment->figures = calloc(figures->count + 1, sizeof(*experiment->figures));
 	if (!experiment->figures)
 		return err_nomem(err, "figures", figures->count);

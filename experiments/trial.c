@@ -169,6 +169,9 @@ static int check_fit(const struct trial *trial, const struct ynode *map, struct 
 				 "chunk: %" PRIu64
 				 " B is no multiple of model %s's row_align %" PRIu64 " B",
 				 policy->chunk, trial->model.name, trial->model.row_align);
+	if (trial->run.trace[0] && access(trial->run.trace, R_OK) != 0)
+		return ynode_err(ynode_get(map, "trace"), err, "trace: cannot read '%s': %s",
+				 trial->run.trace, strerror(errno));
 	if (!policy_demand(policy)->dense && !trial->run.trace[0] && !trial->has_activity)
 		return ynode_err(
 			place_of(map, "model", "activity"), err,
