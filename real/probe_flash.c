@@ -131,7 +131,7 @@ static int open_lane(struct probe *probe, unsigned i, struct err *err)
 				       (unsigned long long)options->sizes[k],
 				       reader_align(lane->reader), probe->path);
 	/* Twice what is in flight, so that no two reads under way write to one place. */
-	lane->buffer_bytes = 2 * in_flight * largest_size(options);
+	lane->buffer_bytes = (size_t)in_flight * 2 * largest_size(options);
 	if (lane->buffer_bytes < BUFFER_BYTES)
 		lane->buffer_bytes = BUFFER_BYTES;
 	lane->buffer = reader_alloc(lane->reader, lane->buffer_bytes);
@@ -193,6 +193,7 @@ static int time_batch(struct probe *probe, const struct cell *cell, uint64_t cou
 	uint64_t from_ns;
 
 	assert(count <= READS_MAX);
+	*ns = 0;
 	for (uint64_t i = 0; i < count; i++)
 		probe->requests[i] = (struct read_request){
 			.file = FFN_FILE,
@@ -320,6 +321,7 @@ static int visit(struct probe *probe, struct cell *cell, struct err *err)
 	const double budget_ns = probe->options->seconds_per_point * 1e9;
 	bool polluted = true;
 
+	assert(cell->point);
 	if (!cell->point->read_count && size_pair(probe, cell, err))
 		return err->code;
 	for (unsigned try = 0; try < TRIES && polluted; try++) {

@@ -42,19 +42,19 @@ static int refuse_direct(const char *path, struct err *err)
 /* Older kernels and some file systems do not tell: read and see what is refused. */
 static int probe_align(size_t *align, const struct reader_file *file, struct err *err)
 {
-	void *page = mmap(NULL, 2 * ALIGN_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			  -1, 0);
+	const size_t bytes = (size_t)2 * ALIGN_PAGE;
+	void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	size_t found = 0;
 
 	if (page == MAP_FAILED)
-		return err_nomem(err, "an alignment probe", 2 * ALIGN_PAGE);
+		return err_nomem(err, "an alignment probe", bytes);
 	for (size_t try = ALIGN_LEAST; try <= ALIGN_PAGE && !found; try *= 2) {
 		/* A buffer, an offset and a size that are multiples of 'try' and of nothing larger.
 		 */
 		if (pread(file->fd, (char *)page + try, try, (off_t)try) >= 0)
 			found = try;
 	}
-	munmap(page, 2 * ALIGN_PAGE);
+	munmap(page, bytes);
 	if (!found)
 		return refuse_direct(file->path, err);
 	*align = found;
