@@ -182,10 +182,16 @@ static void json_number(FILE *out, const char *key, double value)
 {
 	char text[NUMBER_TEXT];
 
-	fprintf(out, "\"%s\":%s", key, isfinite(value) ? number_text(text, value) : "null");
+	if (!isfinite(value))
+		snprintf(text, sizeof(text), "null");
+	else if (value == floor(value) && fabs(value) < 0x1p53)
+		snprintf(text, sizeof(text), "%.0f", value); /* 10 and not 1e+01 */
+	else
+		number_text(text, value);
+	fprintf(out, "\"%s\":%s", key, text);
 }
 
-/* {"io_...":x,...}, one member a component. */
+/* One member a component. */
 static void json_components(FILE *out, const char *key, const double values[COMPONENT__COUNT])
 {
 	fprintf(out, "\"%s\":{", key);
