@@ -46,7 +46,7 @@ int sim_world_open(struct sim_world **out, const struct sim_options *options, st
 {
 	struct sim_world *sim = calloc(1, sizeof(*sim));
 
-	assert(options->device && options->model && options->config && options->policy);
+	assert(options->device && options->model && options->config);
 	if (!sim)
 		return err_nomem(err, "the simulator", sizeof(*sim));
 	sim->options = *options;

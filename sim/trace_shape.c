@@ -18,9 +18,9 @@
 
 enum {
 	NODES = 128,	/* ranks that the fit looks at */
-	GROUPS_MAX = 8, /* layers of like density that it takes for one */
+	GROUPS_MAX = 4, /* layers of like density that it takes for one */
 	SHAPES = 4,	/* unknowns, and statistics to meet */
-	FIT_STEPS = 60,
+	FIT_STEPS = 25,
 };
 
 /* Of the truly active, the share whose margin is above 0.5 spreads: with normal pre-activations 3.3
@@ -127,7 +127,7 @@ static double odds_for(const double *rates, size_t count, double density)
 		}
 		step = (density * (double)count - mean) / slope;
 		odds = fmax(odds + step, odds / 8);
-		if (fabs(step) <= 1e-13 * odds)
+		if (fabs(step) <= 1e-11 * odds)
 			break;
 	}
 	return odds;

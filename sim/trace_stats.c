@@ -88,8 +88,8 @@ static void count_firings(struct stats *s)
 {
 	memset(s->fired, 0, s->trace->neuron_count * sizeof(*s->fired));
 	for (uint32_t t = 0; t < s->tokens; t++)
-		BITS_EACH(s->sets + t * s->words, s->trace->neuron_count, n)
-	s->fired[n]++;
+		BITS_EACH (s->sets + t * s->words, s->trace->neuron_count, n)
+			s->fired[n]++;
 }
 
 /* The fewest neurons that give 80 % of the layer's firings, hottest first; the last one counts in
