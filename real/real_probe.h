@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* real_probe.h - measures flash, copies and kernels of this host; raw points only, fits are calibrate's (experiments/)
+/* real_probe.h - measures flash, copies and kernels of this host; raw points only, fits are
+ * calibrate's (experiments/)
  *
  * Each probe uses the engine's own code: the read engines, the store, the kernels. */
 #ifndef FLASH_REAL_PROBE_H
 #define FLASH_REAL_PROBE_H
 
-#include "real_emulated.h"
 #include "mechanism.h"
+#include "plan.h"
+#include "real_emulated.h"
 #include "real_model.h"
 
 /* One flash point: batches of 'read_count' random reads. */
@@ -14,72 +16,82 @@ struct probe_flash_point {
 	uint64_t read_bytes;
 	unsigned in_flight;
 	uint64_t read_count;
-	double batch_ns;      /* median over batches: first submission to last completion as the caller sees it */
-	double batch_sd_ns;   /* robust spread of batches (1.4826 MAD) */
-	bool polluted;        /* foreign traffic was seen during every try */
+	double batch_ns; /* median over batches: first submission to last completion as the caller
+			    sees it */
+	double batch_sd_ns; /* robust spread of batches (1.4826 MAD) */
+	bool polluted;	    /* foreign traffic was seen during every try */
 };
 
 struct probe_flash_options {
-	const char *model_dir;           /* its FFN file is what is read: what is measured is what calibration read */
+	const char *model_dir; /* its FFN file is what is read: what is measured is what calibration
+				  read */
 	const struct layout_ops *layout;
 	const struct real_target *target;
-	const uint64_t *sizes;           /* request sizes, multiples of the alignment */
+	const uint64_t *sizes; /* request sizes, multiples of the alignment */
 	unsigned size_count;
 	const unsigned *in_flight;
 	unsigned in_flight_count;
-	double seconds_per_point;        /* time to spend on a point, all passes together */
-	unsigned passes;                 /* interleaved over the whole grid, in random order */
+	double seconds_per_point; /* time to spend on a point, all passes together */
+	unsigned passes;	  /* interleaved over the whole grid, in random order */
 	uint64_t seed;
 	int (*progress)(void *arg, double done);
 	void *progress_arg;
 };
-/* Fill points[size_count * in_flight_count * 2]: each pair once as a long batch (steady state) and once as a short one
- * (a layer's misses, 4 x in_flight reads at least); *count says how many. */
+/* Fill points[size_count * in_flight_count * 2]: each pair once as a long batch (steady state) and
+ * once as a short one (a layer's misses, 4 x in_flight reads at least); *count says how many. */
 MUST_CHECK int probe_flash(struct probe_flash_point *points, size_t *count,
 			   const struct probe_flash_options *options, struct err *err);
 
-/* One timed piece of work: x units of work (rows or bytes, as named) took ns (median of repeats). */
-struct probe_point {
-	double rows, bytes, ns, sd_ns;
+/* What steps of one kind cost in the engine itself, medians over tokens: flash excluded. */
+struct probe_step {
+	enum step_kind kind;
+	bool dense; /* FFN: every row streamed through */
+	uint64_t ctx;
+	uint64_t rows;		  /* FFN: rows multiplied */
+	uint64_t loaded, evicted; /* FFN: rows that entered and left the store */
+	uint64_t moved_bytes;	  /* of it, copied inside DRAM: appends and filled holes */
+	double mem_ns, compute_ns;
+	double mem_sd_ns, compute_sd_ns; /* robust spread over tokens (1.4826 MAD) */
+	unsigned samples;
 };
-enum probe_work {
-	PROBE_APPEND,    /* store inserts from read buffers: rows, bytes */
-	PROBE_DELETE,    /* store deletes with holes filled: rows moved, bytes */
-	PROBE_DECIDE,    /* policy step of the window: rows = neurons of the layer */
-	PROBE_GEMV,      /* attention matrices times vector: bytes of weights */
-	PROBE_FFN,       /* FFN over rows: rows, bytes */
-	PROBE_KV,        /* attention over the KV cache: bytes */
-	PROBE_HEAD,      /* head: bytes */
-	PROBE__COUNT
-};
-const char *probe_work_name(enum probe_work work);
 
 struct probe_host_options {
-	const struct model *model;
-	enum weight_type weights;
+	const char *model_dir;
+	const struct real_target *target;
 	enum store_kind store;
 	unsigned threads;
-	double seconds; /* budget, all works together */
+	double seconds; /* budget */
 	uint64_t seed;
+	int (*progress)(void *arg, double done);
+	void *progress_arg;
 };
-enum { PROBE_POINTS = 16 };
+enum { PROBE_STEPS = 64 };
 struct probe_host {
-	struct probe_point points[PROBE__COUNT][PROBE_POINTS];
-	unsigned count[PROBE__COUNT];
-	double step_ns[3]; /* fixed cost by step_kind that is not in the works above: harness and thread hand-off */
+	struct probe_step steps[PROBE_STEPS];
+	unsigned count;
+	/* A plain matrix-vector product over more memory than any cache holds: f16 over f32, time a
+	 * byte. */
+	double f16_over_f32;
 };
-MUST_CHECK int probe_host(struct probe_host *host, const struct probe_host_options *options, struct err *err);
+/* Runs the engine (real_world.h) on made demands of different sizes and reuse, with two contexts
+ * and one dense run; every cost is what the engine books, so that a forecast lacks nothing that the
+ * engine pays. */
+MUST_CHECK int probe_host(struct probe_host *host, const struct probe_host_options *options,
+			  struct err *err);
 
-/* Foreign traffic: bytes that others read or wrote on the device under 'path', and CPU time stolen, between two looks. */
+/* Foreign traffic: bytes that others read or wrote on the device under 'path', and CPU time stolen,
+ * between two looks. */
 struct traffic {
-	uint64_t disk_bytes;   /* of the block device, all processes (/proc/diskstats) */
-	uint64_t own_bytes;    /* of this process (/proc/self/io) */
+	uint64_t disk_bytes; /* of the block device, all processes (/proc/diskstats) */
+	uint64_t own_bytes;  /* of this process (/proc/self/io) */
 	uint64_t steal_ticks, total_ticks; /* /proc/stat */
-	bool known;            /* false: no such device or files here */
+	bool known;			   /* false: no such device or files here */
 };
 void traffic_look(struct traffic *traffic, const char *path);
-/* Foreign disk bytes between two looks as a share of our own (at least 1 MiB counts as own); steal share in *steal_frac. */
-double traffic_foreign_frac(const struct traffic *before, const struct traffic *after, double *steal_frac);
+/* Foreign disk bytes between two looks as a share of our own (at least 1 MiB counts as own); steal
+ * share in *steal_frac. */
+double traffic_foreign_frac(const struct traffic *before, const struct traffic *after,
+			    double *steal_frac);
 
 /* "CPU model, kernel release" of this host, for provenance. Returns 'text'. */
 char *host_name(char *text, size_t size);

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* probe_host.c - what the engine's steps cost, measured by running the engine on made demands
+ *
+ * A window of one token makes a layer's resident rows exactly its last demand, so a made trace sets
+ * rows, loads and deletions at will.  The world is wrapped by one that notes each step's cost
+ * beside its plan. */
+#include "real_probe.h"
+
+#include "real_kernels.h"
+#include "real_world.h"
+#include "rng.h"
+#include "run.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { TOKENS_LEAST = 6, TOKENS_MOST = 200, WARMUP = 2, SAMPLES_MOST = 4096 };
+
+/* Demands to make: rows as a share of the layer, and the share of them that each token exchanges.
+ */
+struct demand_pattern {
+	double rows_frac, churn_frac;
+	bool dense;
+	bool long_ctx;
+};
+static const struct demand_pattern patterns[] = {
+	{0.02, 0.5, false, false}, {0.05, 0.2, false, false}, {0.10, 0.1, false, false},
+	{0.10, 0.5, false, true},  {0.10, 1.0, false, false}, {0.20, 0.1, false, false},
+	{0.30, 0.1, false, true},  {0.30, 0.3, false, false}, {0.00, 0.0, true, false},
+};
+enum { PATTERNS = sizeof(patterns) / sizeof(patterns[0]) };
+
+/* One step as the engine booked it. */
+struct sample {
+	enum step_kind kind;
+	uint64_t loaded, evicted, rows, moved_bytes;
+	double mem_ns, compute_ns;
+};
+
+struct wrapped {
+	struct real_world *real;
+	uint32_t token;
+	struct sample *samples; /* room for SAMPLES_MOST */
+	size_t count;
+};
+
+static int wrapped_begin(void *world, uint32_t token, struct err *err)
+{
+	struct wrapped *w = world;
+
+	w->token = token;
+	return world_real.token_begin(w->real, token, err);
+}
+
+static int wrapped_submit(void *world, const struct plan *plan, uint64_t *ticket, struct err *err)
+{
+	return world_real.submit(((struct wrapped *)world)->real, plan, ticket, err);
+}
+
+static int wrapped_compute(void *world, const struct plan *plan, uint64_t ticket,
+			   struct step_cost *cost, struct err *err)
+{
+	struct wrapped *w = world;
+	int rc = world_real.compute(w->real, plan, ticket, cost, err);
+
+	if (rc || w->token < WARMUP || w->count == SAMPLES_MOST)
+		return rc;
+	w->samples[w->count++] = (struct sample){
+		.kind = plan->demand.kind,
+		.loaded = plan->load_count,
+		.evicted = plan->evict_count,
+		.rows = plan->demand.dense ? plan->neuron_total : plan->resident_count,
+		.moved_bytes = cost->moved_bytes,
+		.mem_ns = (double)cost->mem_ns,
+		.compute_ns = (double)cost->compute_ns,
+	};
+	return 0;
+}
+
+static int wrapped_end(void *world, uint64_t *total_ns, struct err *err)
+{
+	return world_real.token_end(((struct wrapped *)world)->real, total_ns, err);
+}
+
+static const struct world_ops world_wrapped = {
+	.name = "real",
+	.token_begin = wrapped_begin,
+	.submit = wrapped_submit,
+	.compute = wrapped_compute,
+	.token_end = wrapped_end,
+};
+
+/* Put 'count' more neurons that are not in 'set' yet. */
+static void add_random(uint64_t *set, uint32_t total, uint32_t count, struct rng *rng)
+{
+	while (count) {
+		uint32_t neuron = rng_below(rng, total);
+
+		if (bits_get(set, neuron))
+			continue;
+		bits_put(set, neuron);
+		count--;
+	}
+}
+
+static void drop_random(uint64_t *set, uint32_t total, uint32_t count, struct rng *rng)
+{
+	while (count) {
+		uint32_t neuron = rng_below(rng, total);
+
+		if (!bits_get(set, neuron))
+			continue;
+		bits_drop(set, neuron);
+		count--;
+	}
+}
+
+/* Every token keeps the set of the one before but for the churn. */
+static int make_trace(struct trace *trace, const struct model *model,
+		      const struct demand_pattern *pattern, uint32_t tokens, uint64_t seed,
+		      struct err *err)
+{
+	uint32_t total = (uint32_t)model->d_ffn;
+	uint32_t rows = (uint32_t)(pattern->rows_frac * total);
+	uint32_t churn = (uint32_t)(pattern->churn_frac * rows);
+	struct rng rng = {seed};
+
+	*trace = (struct trace){
+		.layer_count = (uint32_t)model->layer_count,
+		.neuron_count = total,
+		.token_count = tokens,
+		.margin_count = 1,
+	};
+	snprintf(trace->model, sizeof(trace->model), "%.63s", model->name);
+	snprintf(trace->source, sizeof(trace->source), "made by a probe");
+	if (trace_init(trace, err))
+		return err->code;
+	for (uint32_t token = 0; token < tokens; token++)
+		for (uint32_t layer = 0; layer < model->layer_count; layer++) {
+			uint64_t *set = trace_plane(trace, token, layer, 0);
+
+			if (!token) {
+				add_random(set, total, rows, &rng);
+				continue;
+			}
+			bits_copy(set, trace_plane(trace, token - 1, layer, 0), total);
+			drop_random(set, total, churn, &rng);
+			add_random(set, total, churn, &rng);
+		}
+	return 0;
+}
+
+static int make_config(struct policy_config *config, const struct real_model *rm, bool dense,
+		       enum store_kind store, struct err *err)
+{
+	struct ynode *map = NULL;
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "{demand: %s, persistence: attention, residency: %s, layout: bundle, weights: %s, "
+		 "store: %s%s}",
+		 dense ? "dense" : "oracle", dense ? "none" : "window",
+		 weight_type_words[real_model_weights(rm)].text, store_words[store].text,
+		 dense ? "" : ", window: 1");
+	if (!yaml_parse(&map, text, "probe", err))
+		(void)!policy_config_read(config, map, err);
+	ynode_free(map);
+	return err->code;
+}
+
+/* One visit: a run of the engine over one pattern. */
+struct visit {
+	const struct probe_host_options *options;
+	const struct real_model *rm;
+	const struct demand_pattern *pattern;
+	uint64_t ctx;
+	uint32_t tokens;
+};
+
+static int run_engine(struct wrapped *wrapped, const struct visit *visit,
+		      const struct policy_config *config, struct policy *policy, struct err *err)
+{
+	struct run_options run_options = {
+		.model = real_model_shape(visit->rm),
+		.policy = policy,
+		.token_count = visit->tokens,
+		.ops = &world_null,
+	};
+	struct real_options real_options = {
+		.model_dir = visit->options->model_dir,
+		.model = run_options.model,
+		.config = config,
+		.policy = policy,
+		.target = visit->options->target,
+		.ctx = visit->ctx,
+		.threads = visit->options->threads,
+		.seed = visit->options->seed,
+	};
+	struct run_outcome outcome;
+
+	if (run(&real_options.needs, &run_options, err) ||
+	    real_world_open(&wrapped->real, &real_options, err))
+		return err->code;
+	run_options.ops = &world_wrapped;
+	run_options.world = wrapped;
+	(void)!run(&outcome, &run_options, err);
+	real_world_close(wrapped->real);
+	wrapped->real = NULL;
+	return err->code;
+}
+
+static int visit_run(struct wrapped *wrapped, const struct visit *visit, struct err *err)
+{
+	const struct model *model = real_model_shape(visit->rm);
+	struct policy_config config;
+	struct policy *policy = NULL;
+	struct trace trace = {0};
+
+	wrapped->count = 0;
+	if (make_config(&config, visit->rm, visit->pattern->dense, visit->options->store, err))
+		return err->code;
+	if (!visit->pattern->dense &&
+	    make_trace(&trace, model, visit->pattern, visit->tokens, visit->options->seed, err))
+		goto out;
+	if (policy_open(&policy, &config, model, visit->pattern->dense ? NULL : &trace, err))
+		goto out;
+	(void)!run_engine(wrapped, visit, &config, policy, err);
+out:
+	policy_close(policy);
+	trace_fini(&trace);
+	return err->code;
+}
+
+static int by_value(const void *left, const void *right)
+{
+	double a = *(const double *)left, b = *(const double *)right;
+
+	return (a > b) - (a < b);
+}
+
+static double median(double *values, size_t count)
+{
+	qsort(values, count, sizeof(*values), by_value);
+	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+static double spread(double *values, size_t count, double middle)
+{
+	for (size_t i = 0; i < count; i++)
+		values[i] = fabs(values[i] - middle);
+	return 1.4826 * median(values, count);
+}
+
+/* The samples of one kind become one step: medians and spreads. */
+static void note_step(struct probe_host *host, const struct wrapped *wrapped,
+		      const struct visit *visit, enum step_kind kind, double *room)
+{
+	struct probe_step *step = &host->steps[host->count];
+	size_t count = 0;
+
+	*step = (struct probe_step){.kind = kind, .ctx = visit->ctx};
+	for (size_t i = 0; i < wrapped->count; i++) {
+		const struct sample *sample = &wrapped->samples[i];
+
+		if (sample->kind != kind)
+			continue;
+		step->rows = sample->rows;
+		step->loaded = sample->loaded;
+		step->evicted = sample->evicted;
+		step->moved_bytes += sample->moved_bytes;
+		room[count++] = sample->mem_ns;
+	}
+	if (!count)
+		return;
+	assert(host->count < PROBE_STEPS);
+	step->dense = kind == STEP_FFN && visit->pattern->dense;
+	step->moved_bytes /= count;
+	step->samples = (unsigned)count;
+	step->mem_ns = median(room, count);
+	step->mem_sd_ns = spread(room, count, step->mem_ns);
+	count = 0;
+	for (size_t i = 0; i < wrapped->count; i++)
+		if (wrapped->samples[i].kind == kind)
+			room[count++] = wrapped->samples[i].compute_ns;
+	step->compute_ns = median(room, count);
+	step->compute_sd_ns = spread(room, count, step->compute_ns);
+	host->count++;
+}
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+struct gemv_work {
+	const struct kernels *kernels;
+	const unsigned char *weights;
+	enum weight_type type;
+	size_t rows, n;
+	const float *x;
+	float *y;
+};
+
+static void gemv_part(void *arg, unsigned thread, unsigned threads)
+{
+	const struct gemv_work *work = arg;
+	size_t first = work->rows * thread / threads, last = work->rows * (thread + 1) / threads;
+	size_t stride = work->n * weight_bytes(work->type);
+
+	work->kernels->gemv(work->y + first, work->weights + first * stride, work->type,
+			    last - first, work->n, stride, work->x);
+}
+
+/* Best seconds a byte of a plain matrix-vector product of one type. */
+static double gemv_s_per_byte(struct pool *pool, struct gemv_work *work, enum weight_type type,
+			      size_t bytes)
+{
+	double best = INFINITY;
+
+	work->type = type;
+	work->rows = bytes / (work->n * weight_bytes(type));
+	for (unsigned i = 0; i < 5; i++) {
+		double start = now_s(), took;
+
+		pool_run(pool, gemv_part, work);
+		took = now_s() - start;
+		best = took < best ? took : best;
+	}
+	return best / ((double)work->rows * (double)work->n * weight_bytes(type));
+}
+
+static int compare_types(struct probe_host *host, const struct probe_host_options *options,
+			 struct err *err)
+{
+	const size_t bytes = (size_t)128 << 20, n = 2048;
+	struct gemv_work work = {.kernels = kernels_best(), .n = n};
+	unsigned char *weights = malloc(bytes);
+	float *vectors = calloc(n + bytes / (2 * n), sizeof(float));
+	struct pool *pool = NULL;
+
+	if (!weights || !vectors) {
+		err_nomem(err, "a probe's matrix", bytes);
+		goto out;
+	}
+	memset(weights, 0x11, bytes); /* small normal numbers in either type */
+	work.weights = weights;
+	work.x = vectors;
+	work.y = vectors + n;
+	if (pool_open(&pool, options->threads, err))
+		goto out;
+	host->f16_over_f32 = gemv_s_per_byte(pool, &work, WEIGHT_F16, bytes) /
+			     gemv_s_per_byte(pool, &work, WEIGHT_F32, bytes);
+out:
+	pool_close(pool);
+	free(vectors);
+	free(weights);
+	return err->code;
+}
+
+/* As many tokens as the pattern's share of the time allows, judged by a first short visit. */
+static uint32_t choose_tokens(double seconds_left, unsigned visits_left, double first_s)
+{
+	double tokens = seconds_left / visits_left / first_s * TOKENS_LEAST;
+
+	return (uint32_t)fmin(fmax(tokens, TOKENS_LEAST), TOKENS_MOST);
+}
+
+static int visit_pattern(struct probe_host *host, struct wrapped *wrapped, struct visit *visit,
+			 double deadline_s, unsigned visits_left, double *room, struct err *err)
+{
+	double start = now_s(), first;
+
+	visit->tokens = TOKENS_LEAST;
+	if (visit_run(wrapped, visit, err))
+		return err->code;
+	first = now_s() - start;
+	visit->tokens = choose_tokens(deadline_s - now_s(), visits_left, first);
+	if (visit->tokens > TOKENS_LEAST && visit_run(wrapped, visit, err))
+		return err->code;
+	for (unsigned kind = STEP_ATTENTION; kind <= STEP_HEAD; kind++)
+		note_step(host, wrapped, visit, (enum step_kind)kind, room);
+	return 0;
+}
+
+int probe_host(struct probe_host *host, const struct probe_host_options *options, struct err *err)
+{
+	double deadline_s = now_s() + options->seconds;
+	struct wrapped wrapped = {.samples = malloc(SAMPLES_MOST * sizeof(struct sample))};
+	double *room = malloc(SAMPLES_MOST * sizeof(double));
+	struct real_model *rm = NULL;
+
+	*host = (struct probe_host){0};
+	if (!wrapped.samples || !room) {
+		err_nomem(err, "a probe's samples", SAMPLES_MOST * sizeof(struct sample));
+		goto out;
+	}
+	if (real_model_open(&rm, options->model_dir, &layout_bundle, NULL, err) ||
+	    compare_types(host, options, err))
+		goto out;
+	for (unsigned i = 0; i < PATTERNS; i++) {
+		uint64_t ctx_most = real_model_shape(rm)->position_count;
+		struct visit visit = {.options = options, .rm = rm, .pattern = &patterns[i]};
+
+		visit.ctx = patterns[i].long_ctx ? ctx_most : ctx_most / 8;
+		if (visit_pattern(host, &wrapped, &visit, deadline_s, PATTERNS - i, room, err))
+			goto out;
+		if (options->progress &&
+		    options->progress(options->progress_arg, (i + 1.0) / PATTERNS)) {
+			err_set(err, ECANCELED, "probe: stopped by the caller");
+			goto out;
+		}
+	}
+out:
+	real_model_close(rm);
+	free(room);
+	free(wrapped.samples);
+	return err->code;
+}
