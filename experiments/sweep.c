@@ -180,8 +180,8 @@ static int range_make(const struct ynode **out, const struct ynode *list, struct
 		      struct err *err)
 {
 	struct ynode *values;
-	struct range range;
-	size_t count;
+	struct range range = {0};
+	size_t count = 0;
 	int rc;
 
 	if (range_read(&range, list, err) || range_count(&count, &range, list, err))

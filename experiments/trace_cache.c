@@ -136,7 +136,7 @@ static struct trace_key trace_key_of(const struct trial *trial)
 static int trace_make(struct trace *trace, struct trace_cache *cache, const struct trial *trial,
 		      const struct trace_key *key, struct err *err)
 {
-	const struct trace_shape *shape;
+	const struct trace_shape *shape = NULL;
 
 	if (trial->run.trace[0])
 		return trace_load(trace, trial->run.trace, err);
