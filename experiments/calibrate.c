@@ -5,6 +5,7 @@
 #include "compute.h"
 #include "flash.h"
 #include "flash_fit.h"
+#include "linear_fit.h"
 #include "newfile.h"
 #include "plan.h"
 #include "real_model.h"
@@ -25,8 +26,8 @@ enum {
 	IN_FLIGHT_COUNT = sizeof(grid_in_flight) / sizeof(grid_in_flight[0]),
 	SIZES_MOST = sizeof(grid_sizes) / sizeof(grid_sizes[0]) + 2,
 	POINTS_MOST = SIZES_MOST * IN_FLIGHT_COUNT * 2,
-	NOISE_MOST = POINTS_MOST + 2 * PROBE__COUNT * PROBE_POINTS,
-	HOST_TYPES = 2
+	NOISE_MOST = POINTS_MOST + 2 * PROBE_STEPS,
+	STORE_TERMS = 3
 };
 
 /* What was measured, and what was made of it. */
@@ -35,9 +36,9 @@ struct calibration {
 	size_t point_count;
 	bool is_long[POINTS_MOST]; /* steady state; the others are a layer's batch */
 	struct flash_fit fit;
-	double batch_error_frac;	    /* of the batches, with the fitted batch_ns */
-	struct probe_host host[HOST_TYPES]; /* by weight_type */
-	double line_error_frac[HOST_TYPES][PROBE__COUNT];
+	double batch_error_frac; /* of the batches, with the fitted batch_ns */
+	struct probe_host host;
+	double store_error_frac, ffn_error_frac, dense_error_frac;
 	struct device device;
 };
 
@@ -174,102 +175,158 @@ static int fit_flash(struct calibration *c, const struct calibrate_options *opti
 	return 0;
 }
 
-/* A line through one work's points: ns over 'by' (bytes or rows). */
-static int fit_work(struct line_fit *line, struct calibration *c, enum weight_type type,
-		    enum probe_work work, bool by_rows, struct err *err)
+/* The store's costs are columns of one sum; what attention's step pays for deciding comes once a
+ * layer too. */
+static int fit_store(struct calibration *c, const struct model *model, enum weight_type weights,
+		     struct err *err)
 {
-	const struct probe_host *host = &c->host[type];
-	double x[PROBE_POINTS], y[PROBE_POINTS];
+	double x[PROBE_STEPS * STORE_TERMS], y[PROBE_STEPS], costs[STORE_TERMS];
+	double row_bytes = (double)model_row_bytes(model, weights, REGION_BUNDLE);
+	size_t count = 0;
 
-	for (unsigned i = 0; i < host->count[work]; i++) {
-		x[i] = by_rows ? host->points[work][i].rows : host->points[work][i].bytes;
-		y[i] = host->points[work][i].ns;
+	for (unsigned i = 0; i < c->host.count; i++) {
+		const struct probe_step *step = &c->host.steps[i];
+		double appended = (double)step->loaded * row_bytes;
+
+		if (step->kind != STEP_FFN || step->dense)
+			continue;
+		x[count * STORE_TERMS] = (double)model->d_ffn;
+		x[count * STORE_TERMS + 1] = appended;
+		x[count * STORE_TERMS + 2] = fmax(0, (double)step->moved_bytes - appended);
+		y[count++] = step->mem_ns;
 	}
-	if (line_fit(line, x, y, host->count[work], err))
-		return err_where(err, "%s", probe_work_name(work));
-	c->line_error_frac[type][work] = line->error_frac;
+	if (linear_fit(costs, &c->store_error_frac, x, y, count, STORE_TERMS, err))
+		return err_where(err, "store");
+	/* A cost too small to be seen is a bandwidth that never binds: the largest that the profile
+	 * takes. */
+	c->device.dram = (struct dram_params){
+		.append_bytes_per_s = fmin(1e9 / costs[1], 1e13),
+		.move_bytes_per_s = fmin(1e9 / costs[2], 1e13),
+		.scan_neuron_ns = costs[0],
+	};
 	return 0;
 }
 
-/* Fixed costs go where the form has a place for them: a row's (appends), a step's (kernels). */
-static int fit_store(struct calibration *c, enum weight_type type, struct err *err)
+/* The median over a kind's steps at the shortest or the longest context. */
+static double attention_ns_at(const struct calibration *c, bool longest, uint64_t *ctx)
 {
-	struct dram_params *dram = &c->device.dram;
-	struct line_fit append, move, decide;
+	double values[PROBE_STEPS];
+	size_t count = 0;
 
-	if (fit_work(&append, c, type, PROBE_APPEND, false, err) ||
-	    fit_work(&move, c, type, PROBE_DELETE, false, err) ||
-	    fit_work(&decide, c, type, PROBE_DECIDE, true, err))
-		return err->code;
-	dram->append_bytes_per_s = append.rate * 1e9;
-	dram->append_row_ns = 0;
-	dram->move_bytes_per_s = move.rate * 1e9;
-	dram->move_row_ns = 0;
-	dram->scan_neuron_ns =
-		1 / decide.rate + decide.fixed / (double)c->host[type].points[PROBE_DECIDE][0].rows;
-	return 0;
+	*ctx = 0;
+	for (unsigned i = 0; i < c->host.count; i++)
+		if (!*ctx || (c->host.steps[i].ctx > *ctx) == longest)
+			*ctx = c->host.steps[i].ctx;
+	for (unsigned i = 0; i < c->host.count; i++)
+		if (c->host.steps[i].kind == STEP_ATTENTION && c->host.steps[i].ctx == *ctx)
+			values[count++] = c->host.steps[i].compute_ns + c->host.steps[i].mem_ns;
+	return median(values, count);
 }
 
-static int fit_kernels(struct calibration *c, enum weight_type type, bool own, struct err *err)
+static double head_ns(const struct calibration *c)
 {
-	struct compute_params *compute = &c->device.compute;
-	struct line_fit gemv, ffn, kv;
-	double *gemv_rate = type == WEIGHT_F32 ? &compute->gemv_f32_bytes_per_s
-					       : &compute->gemv_f16_bytes_per_s;
-	double *ffn_rate =
-		type == WEIGHT_F32 ? &compute->ffn_f32_bytes_per_s : &compute->ffn_f16_bytes_per_s;
+	double values[PROBE_STEPS];
+	size_t count = 0;
 
-	if (fit_work(&gemv, c, type, PROBE_GEMV, false, err) ||
-	    fit_work(&ffn, c, type, PROBE_FFN, false, err) ||
-	    fit_work(&kv, c, type, PROBE_KV, false, err))
-		return err->code;
-	*gemv_rate = gemv.rate * 1e9;
-	*ffn_rate = ffn.rate * 1e9;
-	if (!own)
-		return 0;
-	compute->kv_bytes_per_s = kv.rate * 1e9;
-	compute->attention_ns = gemv.fixed + kv.fixed + c->host[type].step_ns[STEP_ATTENTION];
-	compute->ffn_ns = ffn.fixed + c->host[type].step_ns[STEP_FFN];
-	return 0;
+	for (unsigned i = 0; i < c->host.count; i++)
+		if (c->host.steps[i].kind == STEP_HEAD)
+			values[count++] = c->host.steps[i].compute_ns + c->host.steps[i].mem_ns;
+	return median(values, count);
 }
 
-/* The head is one large matrix: what it takes beyond the matrices' common bandwidth is its fixed
- * cost. */
-static void fit_head(struct calibration *c, enum weight_type type, const struct model *model)
+/* One bandwidth for all matrices: the faster of attention's and the head's; what the other takes
+ * beyond it is its fixed cost. */
+static void fit_matrices(struct calibration *c, const struct model *model, enum weight_type weights)
 {
 	struct compute_params *compute = &c->device.compute;
-	const struct probe_host *host = &c->host[type];
-	double extra = 0;
+	uint64_t short_ctx, long_ctx;
+	double short_ns = attention_ns_at(c, false, &short_ctx);
+	double long_ns = attention_ns_at(c, true, &long_ctx), head = head_ns(c);
+	double head_bytes = (double)(model->vocab_count * model->d_model * weight_bytes(weights));
+	double kv_bytes = compute_kv_bytes(model, 1), attention_bytes, rate;
 
-	compute->head_ns = 0;
-	if (host->count[PROBE_HEAD])
-		extra = host->points[PROBE_HEAD][host->count[PROBE_HEAD] - 1].ns -
-			compute_head_ns(compute, model, type);
-	compute->head_ns = fmax(0, extra) + host->step_ns[STEP_HEAD];
+	compute->kv_bytes_per_s = 1e14; /* too fast to be seen: never binds */
+	if (long_ns > short_ns)
+		compute->kv_bytes_per_s =
+			fmin(1e14, 1e9 * kv_bytes * (double)(long_ctx - short_ctx) /
+					   (long_ns - short_ns));
+	short_ns -= 1e9 * kv_bytes * (double)short_ctx / compute->kv_bytes_per_s;
+	attention_bytes = (double)compute_attention_bytes(model, weights);
+	rate = fmax(1e9 * attention_bytes / short_ns, 1e9 * head_bytes / head);
+	compute->gemv_f16_bytes_per_s = compute->gemv_f32_bytes_per_s = rate;
+	compute->attention_ns = fmax(0, short_ns - 1e9 * attention_bytes / rate);
+	compute->head_ns = fmax(0, head - 1e9 * head_bytes / rate);
+}
+
+static int fit_ffn(struct calibration *c, const struct model *model, enum weight_type weights,
+		   struct err *err)
+{
+	struct compute_params *compute = &c->device.compute;
+	double x[PROBE_STEPS], y[PROBE_STEPS], dense_ns = 0;
+	double row_bytes = (double)model_row_bytes(model, weights, REGION_BUNDLE);
+	struct line_fit line;
+	size_t count = 0;
+
+	for (unsigned i = 0; i < c->host.count; i++) {
+		const struct probe_step *step = &c->host.steps[i];
+
+		if (step->kind != STEP_FFN)
+			continue;
+		if (step->dense) {
+			dense_ns = step->compute_ns;
+			continue;
+		}
+		x[count] = (double)step->rows * row_bytes;
+		y[count++] = step->compute_ns;
+	}
+	if (line_fit(&line, x, y, count, err))
+		return err_where(err, "FFN");
+	compute->ffn_f16_bytes_per_s = compute->ffn_f32_bytes_per_s = line.rate * 1e9;
+	compute->ffn_ns = line.fixed;
+	c->ffn_error_frac = line.error_frac;
+	if (dense_ns > 0)
+		c->dense_error_frac =
+			fabs(line.fixed + (double)model->d_ffn * row_bytes / line.rate - dense_ns) /
+			dense_ns;
+	return 0;
+}
+
+/* The type that the model does not have: the measured type's rates, times the ratio of plain
+ * products. */
+static void fit_other_type(struct calibration *c, enum weight_type own)
+{
+	struct compute_params *compute = &c->device.compute;
+
+	if (own == WEIGHT_F16) {
+		compute->gemv_f32_bytes_per_s *= c->host.f16_over_f32;
+		compute->ffn_f32_bytes_per_s *= c->host.f16_over_f32;
+	} else {
+		compute->gemv_f16_bytes_per_s /= c->host.f16_over_f32;
+		compute->ffn_f16_bytes_per_s /= c->host.f16_over_f32;
+	}
 }
 
 static int measure_host(struct calibration *c, const struct calibrate_options *options,
 			const struct real_model *rm, double seconds, struct err *err)
 {
+	const struct model *model = real_model_shape(rm);
 	enum weight_type own = real_model_weights(rm);
+	const struct probe_host_options probe = {
+		.model_dir = options->model_dir,
+		.target = options->target,
+		.store = STORE_COMPACT,
+		.threads = options->threads,
+		.seconds = seconds,
+		.seed = options->seed,
+		.progress = options->progress,
+		.progress_arg = options->progress_arg,
+	};
 
-	for (unsigned type = 0; type < HOST_TYPES; type++) {
-		const struct probe_host_options probe = {
-			.model = real_model_shape(rm),
-			.weights = (enum weight_type)type,
-			.store = STORE_COMPACT,
-			.threads = options->threads,
-			.seconds = seconds * (type == own ? 0.75 : 0.25),
-			.seed = options->seed,
-		};
-
-		if (probe_host(&c->host[type], &probe, err) ||
-		    fit_kernels(c, (enum weight_type)type, type == own, err))
-			return err_where(err, "%s", weight_type_words[type].text);
-	}
-	if (fit_store(c, own, err))
+	if (probe_host(&c->host, &probe, err) || fit_store(c, model, own, err) ||
+	    fit_ffn(c, model, own, err))
 		return err->code;
-	fit_head(c, own, real_model_shape(rm));
+	fit_matrices(c, model, own);
+	fit_other_type(c, own);
 	c->device.compute.threads = options->threads;
 	/* Every kernel here waits for memory: the arithmetic cap is not identified and never binds.
 	 */
@@ -284,14 +341,10 @@ static double noise_floor(const struct calibration *c)
 
 	for (size_t i = 0; i < c->point_count; i++)
 		noise[count++] = noise_of(&c->points[i]);
-	for (unsigned type = 0; type < HOST_TYPES; type++)
-		for (unsigned work = 0; work < PROBE__COUNT; work++)
-			for (unsigned i = 0; i < c->host[type].count[work]; i++) {
-				const struct probe_point *p = &c->host[type].points[work][i];
-
-				if (p->ns > 0)
-					noise[count++] = p->sd_ns / p->ns;
-			}
+	for (unsigned i = 0; i < c->host.count; i++)
+		if (c->host.steps[i].compute_ns > 0)
+			noise[count++] =
+				c->host.steps[i].compute_sd_ns / c->host.steps[i].compute_ns;
 	return median(noise, count);
 }
 
@@ -351,14 +404,12 @@ static void write_intervals(FILE *out, const struct flash_fit *fit)
 
 static void write_checks(FILE *out, const struct calibration *c)
 {
-	fprintf(out, "checks:\n  batch_error_frac: %.4g\n", c->batch_error_frac);
-	for (unsigned type = 0; type < HOST_TYPES; type++)
-		for (unsigned work = 0; work < PROBE__COUNT; work++)
-			if (c->line_error_frac[type][work] > 0)
-				fprintf(out, "  %s_%s_error_frac: %.4g\n",
-					probe_work_name((enum probe_work)work),
-					weight_type_words[type].text,
-					c->line_error_frac[type][work]);
+	fprintf(out,
+		"checks:\n  batch_error_frac: %.4g\n  store_error_frac: %.4g\n  ffn_error_frac: "
+		"%.4g\n"
+		"  dense_ffn_error_frac: %.4g\n  f16_over_f32: %.4g\n",
+		c->batch_error_frac, c->store_error_frac, c->ffn_error_frac, c->dense_error_frac,
+		c->host.f16_over_f32);
 }
 
 static int write_profile(const char *path, const struct calibration *c, struct err *err)
@@ -402,21 +453,24 @@ static void print_report(FILE *out, const struct calibration *c)
 		"read\n",
 		flash_saturation_in_flight(&device->flash, 16384),
 		unit_human(a, sizeof(a), flash_half_bandwidth_bytes(&device->flash), DIM_BYTES));
-	fprintf(out, "dram      append %s, move %s\n",
+	fprintf(out, "dram      append %s, move %s; fit error %.1f %%\n",
 		unit_human(a, sizeof(a), device->dram.append_bytes_per_s, DIM_BANDWIDTH),
-		unit_human(b, sizeof(b), device->dram.move_bytes_per_s, DIM_BANDWIDTH));
-	fprintf(out, "compute   f16: matrices %s, ",
-		unit_human(a, sizeof(a), device->compute.gemv_f16_bytes_per_s, DIM_BANDWIDTH));
-	fprintf(out, "FFN rows %s; %llu threads\n",
-		unit_human(a, sizeof(a), device->compute.ffn_f16_bytes_per_s, DIM_BANDWIDTH),
+		unit_human(b, sizeof(b), device->dram.move_bytes_per_s, DIM_BANDWIDTH),
+		c->store_error_frac * 100);
+	fprintf(out,
+		"compute   f16: matrices %s, FFN rows %s (fit error %.1f %%, dense %.1f %%); %llu "
+		"threads\n",
+		unit_human(a, sizeof(a), device->compute.gemv_f16_bytes_per_s, DIM_BANDWIDTH),
+		unit_human(b, sizeof(b), device->compute.ffn_f16_bytes_per_s, DIM_BANDWIDTH),
+		c->ffn_error_frac * 100, c->dense_error_frac * 100,
 		(unsigned long long)device->compute.threads);
 	fprintf(out, "noise     floor %.1f %%; %llu of %zu points polluted by foreign traffic\n",
 		device->origin.noise_floor_frac * 100, (unsigned long long)device->origin.polluted,
 		c->point_count);
 }
 
-/* Flash gets most of the time: its grid is the largest and its points the noisiest. */
-#define FLASH_SHARE 0.6
+/* Flash gets half of the time; the engine, run over its steps, the other half. */
+#define FLASH_SHARE 0.5
 
 int calibrate(const struct calibrate_options *options, const char *path, FILE *report,
 	      struct err *err)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* runner.h - runs the trials of an experiment into a result store: parallel in sim, interleaved in real
+/* runner.h - runs the trials of an experiment into a result store: parallel in sim, interleaved in
+ * real
  *
- * sim trials run on 'jobs' threads, and their rows land in the order of the trials, so that a store does not tell how
- * many threads there were.  real trials run one at a time, repeats interleaved (A B C A B C ...), each guarded against
- * foreign traffic: a polluted repeat is measured again, twice at most, and counted when it stays so.  A real row lands after
- * its last repeat.  A trial that fails is reported at once and the others go on; the run then ends with EIO and the
- * count.
+ * sim trials run on 'jobs' threads, and their rows land in the order of the trials, so that a store
+ * does not tell how many threads there were.  real trials run one at a time, repeats interleaved (A
+ * B C A B C ...), each guarded against foreign traffic: a polluted repeat is measured again, twice
+ * at most, and counted when it stays so.  A real row lands after its last repeat.  A trial that
+ * fails is reported at once and the others go on; the run then ends with EIO and the count.
  *
- * DIR gets experiment.yaml, configs/<trial_hash>.yaml (all that a trial was, loadable by itself), results.sqlite, and at
- * the end, whatever happened, results.csv. */
+ * DIR gets experiment.yaml, configs/<trial_hash>.yaml (all that a trial was, loadable by itself),
+ * results.sqlite, and at the end, whatever happened, results.csv. */
 #ifndef FLASH_RUNNER_H
 #define FLASH_RUNNER_H
 
@@ -19,13 +20,14 @@
 
 struct runner_options {
 	const char *dir;
-	bool sim, real;          /* worlds to run: the experiment's, narrowed by --world */
-	unsigned jobs;           /* 0 = all cores */
-	bool resume;             /* keep rows that are there; without it an existing row is replaced */
+	bool sim, real; /* worlds to run: the experiment's, narrowed by --world */
+	unsigned jobs;	/* 0 = all cores */
+	bool resume;	/* keep rows that are there; without it an existing row is replaced */
 	unsigned shard, shard_count; /* run trials i with i % count == shard - 1; count 0 = all */
-	bool layers;             /* per-layer token lines too */
-	struct progress *progress; /* NULL = silent; its total is the experiment's trial_count */
-	const volatile sig_atomic_t *stop; /* set by a signal: finish the runs at hand, export, ECANCELED; NULL = never */
+	bool layers;		     /* per-layer token lines too */
+	struct progress *progress;   /* NULL = silent; its total is the experiment's trial_count */
+	const volatile sig_atomic_t *stop; /* set by a signal: finish the runs at hand, export,
+					      ECANCELED; NULL = never */
 };
 struct runner_totals {
 	size_t done, kept, failed; /* rows: a trial in two worlds is two */
