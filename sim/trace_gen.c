@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* trace_gen.c - draws a trace's planes from a shape, 64 neurons a word
- *
- * Bit-sliced: slice b of a plane's rates is a word whose bit i is bit b of neuron i's rate.  64
- * uniform numbers then cost one random word a slice, and are compared with the rates from the
- * lowest slice up: below = rate_b != random_b ? rate_b : below, which with the random bit inverted
- * is the majority of the three. All planes of a neuron are compared with the same number, so that
- * they nest. */
+/* trace_gen.c - a trace's planes from a shape: rates dealt to neurons, sliced, and drawn block by
+ * block */
 #include "huge_pages.h"
 #include "rng.h"
-#include "trace_shape.h"
+#include "trace_draw.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,25 +13,11 @@
 #include <string.h>
 
 enum {
-	RATE_BITS = 12, /* slices of a rate: steps of 1/4096, dithered over the ranks */
-	KEEP_BITS = 10,
 	SLOT_BITS = 16, /* of a packed neuron, one slot a plane */
-	PAIR = 2,	/* words drawn together: one SSE2 or NEON register */
-	BLOCK = 16,	/* words written together: two cache lines of each plane */
 	SLAB = 64,	/* tokens of a block that wait in cache to be written */
 };
-_Static_assert(1 << KEEP_BITS == SHAPE_KEEP_STEPS, "keep_frac stands on the grid that is drawn");
-_Static_assert(SHAPE_PLANES *SLOT_BITS == 64 && RATE_BITS <= SLOT_BITS,
+_Static_assert(SHAPE_PLANES *SLOT_BITS == 64 && (int)DRAW_RATE_BITS <= (int)SLOT_BITS,
 	       "a neuron packs into a word");
-
-typedef uint64_t pair __attribute__((vector_size(PAIR * sizeof(uint64_t))));
-
-/* Two words' random streams (xorshift128+, Vigna 2014), rates and state. */
-struct drawer {
-	pair a, b;
-	pair rates[SHAPE_PLANES][RATE_BITS];
-	pair now[SHAPE_PLANES];
-};
 
 /* One layer at work. */
 struct layer_draw {
@@ -48,48 +29,8 @@ struct layer_draw {
 	uint32_t *order;     /* [neuron_count] scratch: the rank of each neuron */
 	uint64_t *by_rank;   /* [neuron_count] scratch: packed rates */
 	uint64_t *packed;    /* [64 * padded words] scratch: by neuron, then as slices */
-	uint64_t (*slab)[SHAPE_PLANES][BLOCK]; /* [SLAB] scratch */
+	draw_token *slab;    /* [SLAB] scratch */
 };
-
-static inline pair random_pair(struct drawer *d)
-{
-	pair x = d->a, y = d->b, out = x + y;
-
-	d->a = y;
-	x ^= x << 23;
-	d->b = x ^ y ^ (x >> 18) ^ (y >> 5);
-	return out;
-}
-
-/* Bits that are 1 with probability keep / 2^KEEP_BITS. */
-static inline pair draw_kept(struct drawer *d, uint64_t keep)
-{
-	pair kept = {0};
-
-	for (unsigned bit = 0; bit < KEEP_BITS; bit++) {
-		pair random = random_pair(d);
-		pair all = (pair){0} - (keep >> bit & 1);
-
-		kept = (kept & random) | (all & (kept ^ random));
-	}
-	return kept;
-}
-
-/* The next token: neurons that are not kept are drawn anew, in all planes. */
-static void draw_token(struct drawer *d, uint64_t keep)
-{
-	pair kept = draw_kept(d, keep);
-	pair below[SHAPE_PLANES] = {{0}};
-
-	for (unsigned bit = 0; bit < RATE_BITS; bit++) {
-		pair random = random_pair(d);
-
-		for (unsigned p = 0; p < SHAPE_PLANES; p++)
-			below[p] ^= (d->rates[p][bit] ^ below[p]) & (random ^ below[p]);
-	}
-	for (unsigned p = 0; p < SHAPE_PLANES; p++)
-		d->now[p] = below[p] ^ ((below[p] ^ d->now[p]) & kept);
-}
 
 /* Transposes a 64 x 64 bit matrix: bit i of word j becomes bit j of word i. */
 static void bits_transpose(uint64_t m[64])
@@ -132,10 +73,10 @@ static void pack_rates(const struct layer_draw *draw, const double odds[SHAPE_PL
 
 		for (unsigned p = 0; p < SHAPE_PLANES; p++) {
 			double rate = shape_odds(draw->rates[i], odds[p]);
-			uint64_t steps = (uint64_t)(rate * (1 << RATE_BITS) + dither);
+			uint64_t steps = (uint64_t)(rate * (1 << DRAW_RATE_BITS) + dither);
 
-			if (steps >= 1 << RATE_BITS)
-				steps = (1 << RATE_BITS) - 1;
+			if (steps >= 1 << DRAW_RATE_BITS)
+				steps = (1 << DRAW_RATE_BITS) - 1;
 			packed |= steps << p * SLOT_BITS;
 		}
 		draw->by_rank[i] = packed;
@@ -156,33 +97,19 @@ static void slice_rates(const struct layer_draw *draw, size_t padded_words)
 		bits_transpose(draw->packed + w * 64);
 }
 
-static void drawer_init(struct drawer *d, const struct layer_draw *draw, size_t word)
+static void block_init(struct draw_block *block, const struct layer_draw *draw, size_t word)
 {
-	memset(d, 0, sizeof(*d));
-	for (unsigned i = 0; i < PAIR; i++) {
+	memset(block->now, 0, sizeof(block->now));
+	for (unsigned i = 0; i < DRAW_WORDS; i++) {
 		const uint64_t *slices = draw->packed + (word + i) * 64;
 		struct rng rng = {rng_mix(draw->seed ^ (word + i))};
 
-		d->a[i] = rng_next(&rng);
-		d->b[i] = rng_next(&rng) | 1;
+		block->a[i] = rng_next(&rng);
+		block->b[i] = rng_next(&rng) | 1; /* not both 0 */
 		for (unsigned p = 0; p < SHAPE_PLANES; p++)
-			for (unsigned bit = 0; bit < RATE_BITS; bit++)
-				d->rates[p][bit][i] = slices[p * SLOT_BITS + bit];
+			for (unsigned bit = 0; bit < DRAW_RATE_BITS; bit++)
+				block->rates[p][bit][i] = slices[p * SLOT_BITS + bit];
 	}
-}
-
-/* 'count' tokens of one pair of a block into the slab; the very first token keeps nothing. */
-static void draw_slab(const struct layer_draw *draw, struct drawer *d, size_t pair_idx,
-		      uint32_t first, uint32_t count)
-{
-	struct drawer own = *d;
-
-	for (uint32_t t = 0; t < count; t++) {
-		draw_token(&own, first + t ? draw->keep : 0);
-		for (unsigned p = 0; p < SHAPE_PLANES; p++)
-			memcpy(&draw->slab[t][p][pair_idx * PAIR], &own.now[p], sizeof(pair));
-	}
-	*d = own;
 }
 
 static void write_slab(const struct layer_draw *draw, size_t word, uint32_t first, uint32_t count)
@@ -194,40 +121,39 @@ static void write_slab(const struct layer_draw *draw, size_t word, uint32_t firs
 			uint64_t *to = trace_plane(draw->trace, first + t, draw->layer, p) + word;
 
 			/* A copy of known size is a few moves, one of unknown size a slow start. */
-			if (left >= BLOCK)
-				memcpy(to, draw->slab[t][p], BLOCK * sizeof(*to));
+			if (left >= DRAW_WORDS)
+				memcpy(to, draw->slab[t][p], DRAW_WORDS * sizeof(*to));
 			else
 				memcpy(to, draw->slab[t][p], left * sizeof(*to));
 		}
 }
 
 /* A block is drawn a slab of tokens at a time: its words lie far apart in the trace, and would
- * otherwise push each other out of cache half written. */
-static void draw_block(const struct layer_draw *draw, size_t word)
+ * otherwise push each other out of cache half written.  The very first token keeps nothing. */
+static void draw_block_at(const struct layer_draw *draw, size_t word)
 {
-	struct drawer drawers[BLOCK / PAIR];
 	uint32_t tokens = draw->trace->token_count;
+	struct draw_block block;
 
-	for (size_t i = 0; i < BLOCK / PAIR; i++)
-		drawer_init(&drawers[i], draw, word + i * PAIR);
-	for (uint32_t first = 0; first < tokens; first += SLAB) {
-		uint32_t count = tokens - first < SLAB ? tokens - first : SLAB;
-
-		for (size_t i = 0; i < BLOCK / PAIR; i++)
-			draw_slab(draw, &drawers[i], i, first, count);
+	block_init(&block, draw, word);
+	for (uint32_t first = 0, count; first < tokens; first += count) {
+		count = tokens - first < SLAB ? tokens - first : SLAB;
+		if (first == 0)
+			draw_tokens(&block, 0, draw->slab, 1);
+		draw_tokens(&block, draw->keep, draw->slab + !first, count - !first);
 		write_slab(draw, word, first, count);
 	}
 }
 
 static void draw_layer(const struct layer_draw *draw, const double odds[SHAPE_PLANES])
 {
-	size_t padded = (draw->trace->words + BLOCK - 1) / BLOCK * BLOCK;
+	size_t padded = (draw->trace->words + DRAW_WORDS - 1) / DRAW_WORDS * DRAW_WORDS;
 
 	shuffle(draw->order, draw->trace->neuron_count, draw->seed);
 	pack_rates(draw, odds);
 	slice_rates(draw, padded);
-	for (size_t word = 0; word < padded; word += BLOCK)
-		draw_block(draw, word);
+	for (size_t word = 0; word < padded; word += DRAW_WORDS)
+		draw_block_at(draw, word);
 }
 
 static int trace_prepare(struct trace *trace, const struct trace_shape *shape,
@@ -258,7 +184,7 @@ static int trace_prepare(struct trace *trace, const struct trace_shape *shape,
 static int scratch_alloc(struct layer_draw *draw, double **rates, struct err *err)
 {
 	size_t neurons = draw->trace->neuron_count;
-	size_t packed = (draw->trace->words + BLOCK) * 64;
+	size_t packed = (draw->trace->words + DRAW_WORDS) * 64;
 	size_t bytes = (neurons + packed + neurons) * sizeof(uint64_t) +
 		       SLAB * sizeof(*draw->slab) + neurons * sizeof(uint32_t);
 
@@ -268,7 +194,7 @@ static int scratch_alloc(struct layer_draw *draw, double **rates, struct err *er
 	draw->rates = *rates;
 	draw->packed = (uint64_t *)(void *)(*rates + neurons);
 	draw->by_rank = draw->packed + packed;
-	draw->slab = (uint64_t(*)[SHAPE_PLANES][BLOCK])(void *)(draw->by_rank + neurons);
+	draw->slab = (draw_token *)(void *)(draw->by_rank + neurons);
 	draw->order = (uint32_t *)(void *)(draw->slab + SLAB);
 	return 0;
 }

@@ -5,6 +5,8 @@
  * are those of the shipped models. */
 #include "configs.h"
 #include "digest.h"
+#include "rng.h"
+#include "trace_draw.h"
 #include "trace_gen.h"
 #include "trace_stats.h"
 
@@ -252,6 +254,24 @@ START_TEST(test_a_seed_gives_the_same_bits_on_every_machine)
 }
 END_TEST
 
+START_TEST(test_wide_registers_draw_the_same_bits_as_narrow_ones)
+{
+	enum { DRAWN = 50 };
+	struct draw_block wide, narrow;
+	draw_token wide_tokens[DRAWN], narrow_tokens[DRAWN];
+	unsigned char *bytes = (unsigned char *)&wide;
+	struct rng rng = {12};
+
+	for (size_t i = 0; i < sizeof(wide); i++)
+		bytes[i] = (unsigned char)rng_next(&rng);
+	narrow = wide;
+	draw_tokens(&wide, 333, wide_tokens, DRAWN);
+	draw_tokens_portable(&narrow, 333, narrow_tokens, DRAWN);
+	ck_assert_mem_eq(wide_tokens, narrow_tokens, sizeof(wide_tokens));
+	ck_assert_mem_eq(&wide, &narrow, sizeof(wide));
+}
+END_TEST
+
 START_TEST(test_a_longer_trace_begins_with_the_shorter_one)
 {
 	const struct model model = small_model(2, 500);
@@ -393,6 +413,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_one_layer_and_two_have_the_mean_density, 0, 3);
 	tcase_add_loop_test(tcase, test_planes_nest_and_end_with_the_last_neuron, 0, 8);
 	tcase_add_test(tcase, test_a_seed_gives_the_same_bits_on_every_machine);
+	tcase_add_test(tcase, test_wide_registers_draw_the_same_bits_as_narrow_ones);
 	tcase_add_test(tcase, test_a_longer_trace_begins_with_the_shorter_one);
 	tcase_add_test(tcase, test_neuron_ids_say_nothing_about_rates);
 	tcase_add_loop_test(tcase, test_a_contradictory_activity_is_refused_with_place_and_figures,
