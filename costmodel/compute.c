@@ -22,18 +22,33 @@ static double gemv_ns(const struct compute_params *compute, enum weight_type wei
 			 2 * weight_count);
 }
 
+static double kv_width(const struct model *model)
+{
+	return (double)model->d_model / (double)model->head_count * (double)model->kv_head_count;
+}
+
+double compute_attention_bytes(const struct model *model, enum weight_type weights)
+{
+	double d_model = (double)model->d_model;
+
+	return (2 * d_model * d_model + 2 * d_model * kv_width(model)) * weight_bytes(weights);
+}
+
+double compute_kv_bytes(const struct model *model, uint64_t ctx)
+{
+	return (double)ctx * 2 * kv_width(model) * 4;
+}
+
 double compute_attention_ns(const struct compute_params *compute, const struct model *model,
 			    enum weight_type weights, uint64_t ctx)
 {
-	double d_model = (double)model->d_model;
-	double kv_width = d_model / (double)model->head_count * (double)model->kv_head_count;
-	double matrices = 2 * d_model * d_model + 2 * d_model * kv_width; /* q, out; k, v */
-	double cache_bytes = (double)ctx * 2 * kv_width * 4;
+	double matrices = compute_attention_bytes(model, weights) / weight_bytes(weights);
 	/* Every query head passes over the keys and the values, shared or not. */
-	double cache_flops = 2 * (double)ctx * 2 * d_model;
+	double cache_flops = 2 * (double)ctx * 2 * (double)model->d_model;
 
 	return gemv_ns(compute, weights, matrices) +
-	       kernel_ns(compute, cache_bytes, compute->kv_bytes_per_s, cache_flops) +
+	       kernel_ns(compute, compute_kv_bytes(model, ctx), compute->kv_bytes_per_s,
+			 cache_flops) +
 	       compute->attention_ns;
 }
 

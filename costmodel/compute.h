@@ -6,6 +6,11 @@
 #include "device.h"
 #include "model.h"
 
+/* What one layer's attention step reads: its four matrices (q, out; k, v), and 'ctx' tokens of the
+ * KV cache. */
+double compute_attention_bytes(const struct model *model, enum weight_type weights);
+double compute_kv_bytes(const struct model *model, uint64_t ctx);
+
 /* One layer's attention step with 'ctx' tokens in the KV cache (f32 keys and values). */
 double compute_attention_ns(const struct compute_params *compute, const struct model *model,
 			    enum weight_type weights, uint64_t ctx);

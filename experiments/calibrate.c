@@ -372,7 +372,7 @@ static void describe_origin(struct calibration *c, const struct calibrate_option
 	for (size_t i = 0; i < c->point_count; i++)
 		origin->polluted += c->points[i].polluted;
 	snprintf(c->device.name, sizeof(c->device.name), "%s", options->name);
-	snprintf(c->device.about, sizeof(c->device.about), "calibrated from outside: %s",
+	snprintf(c->device.about, sizeof(c->device.about), "calibrated from outside: %.200s",
 		 origin->source);
 }
 
