@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* kernels.c - half floats, and the choice of kernels at run time */
+#include "real_kernels.h"
+
+#include <string.h>
+
+float f16_to_f32(uint16_t h)
+{
+	uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, mantissa = h & 1023;
+	uint32_t bits;
+	float f;
+
+	if (exponent == 0) {
+		f = (float)mantissa * 0x1p-24F;
+		return sign ? -f : f;
+	}
+	bits = sign | (exponent == 31 ? 255 : exponent + 112) << 23 | mantissa << 13;
+	memcpy(&f, &bits, sizeof(f));
+	return f;
+}
+
+/* 'value' >> 'shift', to nearest, ties to even. 1 <= shift <= 31. */
+static uint32_t shift_rounded(uint32_t value, unsigned shift)
+{
+	uint32_t below_half = (UINT32_C(1) << (shift - 1)) - 1;
+
+	return (value + below_half + (value >> shift & 1)) >> shift;
+}
+
+uint16_t f32_to_f16(float f)
+{
+	uint32_t bits, sign, rest, half;
+
+	memcpy(&bits, &f, sizeof(bits));
+	sign = bits >> 16 & 0x8000;
+	rest = bits & 0x7fffffff;
+	if (rest > 0x7f800000)
+		half = 0x7e00; /* not a number */
+	else if (rest >= 0x47800000)
+		half = 0x7c00; /* 2^16 and more */
+	else if (rest >= 0x38800000)
+		half = shift_rounded(rest - (UINT32_C(112) << 23), 13); /* may carry to infinity */
+	else if (rest >= 0x33000000)
+		half = shift_rounded((rest & 0x7fffff) | 0x800000, 126 - (rest >> 23));
+	else
+		half = 0; /* below half of the smallest */
+	return (uint16_t)(sign | half);
+}
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+static const struct kernels *vector_kernels(void)
+{
+	unsigned a, b, c, d;
+
+	/* Not every compiler knows "f16c" as a name; the first two include the system's consent. */
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+	    __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C))
+		return &kernels_avx2;
+	return NULL;
+}
+#else
+static const struct kernels *vector_kernels(void)
+{
+	return NULL;
+}
+#endif
+
+const struct kernels *kernels_best(void)
+{
+	const struct kernels *vector = vector_kernels();
+
+	return vector ? vector : &kernels_portable;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* kernels_portable.c - kernels in plain C: what the others are held against */
+#include "real_kernels.h"
+
+#include <math.h>
+
+static float dot_f32(const float *w, const float *x, size_t n)
+{
+	float sums[8] = {0};
+	float sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sums[i % 8] += w[i] * x[i];
+	for (size_t i = 0; i < 8; i++)
+		sum += sums[i];
+	return sum;
+}
+
+static float dot_f16(const uint16_t *w, const float *x, size_t n)
+{
+	float sums[8] = {0};
+	float sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sums[i % 8] += f16_to_f32(w[i]) * x[i];
+	for (size_t i = 0; i < 8; i++)
+		sum += sums[i];
+	return sum;
+}
+
+static float dot(const void *w, enum weight_type type, const float *x, size_t n)
+{
+	return type == WEIGHT_F32 ? dot_f32(w, x, n) : dot_f16(w, x, n);
+}
+
+static void add_scaled(float *acc, float h, const void *w, enum weight_type type, size_t n)
+{
+	const float *w32 = w;
+	const uint16_t *w16 = w;
+
+	if (type == WEIGHT_F32)
+		for (size_t i = 0; i < n; i++)
+			acc[i] += h * w32[i];
+	else
+		for (size_t i = 0; i < n; i++)
+			acc[i] += h * f16_to_f32(w16[i]);
+}
+
+static void gemv(float *y, const void *w, enum weight_type type, size_t rows, size_t n,
+		 size_t row_stride, const float *x)
+{
+	for (size_t i = 0; i < rows; i++)
+		y[i] = dot((const char *)w + i * row_stride, type, x, n);
+}
+
+static void ffn_apart(float *acc, const struct ffn_rows *rows, const float *x)
+{
+	for (size_t i = 0; i < rows->rows; i++) {
+		size_t at = i * rows->row_stride;
+		float h = dot((const char *)rows->up + at, rows->type, x, rows->n);
+
+		h += rows->bias ? rows->bias[i] : 0;
+		add_scaled(acc, h > 0 ? h : 0, (const char *)rows->down + at, rows->type, rows->n);
+	}
+}
+
+static void ffn(float *acc, const void *matrix, enum weight_type type, size_t rows, size_t n,
+		size_t row_stride, const float *bias, const float *x)
+{
+	const void *down = (const char *)matrix + n * weight_bytes(type);
+
+	ffn_apart(acc, &(struct ffn_rows){matrix, down, type, rows, n, row_stride, bias}, x);
+}
+
+static void softmax(float *scores, size_t count)
+{
+	float most = scores[0], sum = 0;
+
+	for (size_t i = 1; i < count; i++)
+		most = scores[i] > most ? scores[i] : most;
+	for (size_t i = 0; i < count; i++) {
+		scores[i] = expf(scores[i] - most);
+		sum += scores[i];
+	}
+	for (size_t i = 0; i < count; i++)
+		scores[i] /= sum;
+}
+
+static void attend(float *out, const float *q, const float *k, const float *v, size_t ctx,
+		   size_t dim, size_t stride, float *scores)
+{
+	float scale = 1 / sqrtf((float)dim);
+
+	for (size_t t = 0; t < ctx; t++)
+		scores[t] = dot_f32(q, k + t * stride, dim) * scale;
+	softmax(scores, ctx);
+	for (size_t i = 0; i < dim; i++)
+		out[i] = 0;
+	for (size_t t = 0; t < ctx; t++)
+		add_scaled(out, scores[t], v + t * stride, WEIGHT_F32, dim);
+}
+
+const struct kernels kernels_portable = {
+	.name = "portable",
+	.gemv = gemv,
+	.ffn = ffn,
+	.ffn_apart = ffn_apart,
+	.attend = attend,
+};
