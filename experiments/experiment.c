@@ -376,27 +376,13 @@ static const char *value_text(const struct ynode *value)
 	return value && value->kind == YNODE_SCALAR ? value->text : "...";
 }
 
-/* Whether a path takes one value only in its block: then it says nothing about a trial. */
-static bool is_constant(const struct sweep *sweep, const struct sweep_point *point, size_t path)
-{
-	const char *text = value_text(point->values[path]);
-
-	for (size_t i = 0; i < sweep->count; i++) {
-		if (sweep->points[i].block == point->block &&
-		    strcmp(value_text(sweep->points[i].values[path]), text) != 0)
-			return false;
-	}
-	return true;
-}
-
-static void trial_name(char name[RESULT_TEXT], const struct sweep *sweep,
-		       const struct sweep_point *point)
+static void trial_name(char name[RESULT_TEXT], const struct sweep_point *point)
 {
 	size_t used = 0;
 
 	name[0] = '\0';
 	for (size_t i = 0; i < point->count && used < RESULT_TEXT; i++) {
-		if (is_constant(sweep, point, i))
+		if (!(point->tells >> i & 1))
 			continue;
 		used += (size_t)snprintf(name + used, RESULT_TEXT - used, "%s%s=%s",
 					 used ? " " : "", point->paths[i],
@@ -405,7 +391,7 @@ static void trial_name(char name[RESULT_TEXT], const struct sweep *sweep,
 }
 
 static int trial_add(struct experiment *experiment, const struct ynode *base,
-		     const struct sweep *sweep, const struct sweep_point *point, struct err *err)
+		     const struct sweep_point *point, struct err *err)
 {
 	struct trial *trial = &experiment->trials[experiment->trial_count];
 	struct ynode *map = ynode_clone(base);
@@ -417,7 +403,7 @@ static int trial_add(struct experiment *experiment, const struct ynode *base,
 		return err->code;
 	}
 	ynode_free(map);
-	trial_name(trial->name, sweep, point);
+	trial_name(trial->name, point);
 	experiment->trial_count++;
 	return 0;
 }
@@ -467,7 +453,7 @@ static int trials_make(struct experiment *experiment, const struct ynode *base,
 	if (!experiment->trials)
 		return err_nomem(err, "trials", sweep->count * sizeof(*experiment->trials));
 	for (size_t i = 0; i < sweep->count; i++) {
-		if (trial_add(experiment, base, sweep, &sweep->points[i], err))
+		if (trial_add(experiment, base, &sweep->points[i], err))
 			return err->code;
 	}
 	return trials_unique(experiment, err);

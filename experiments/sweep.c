@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AXES_MAX = 32, PATH_PART_MAX = 128, LIST_TEXT = 300 };
+enum { AXES_MAX = 32, PATH_PART_MAX = 128, LIST_TEXT = 300, DISTINCT_MAX = 1000 };
 
 /* One swept path. All zipped axes of a block have one length and move together. */
 struct axis {
@@ -25,6 +25,7 @@ struct block {
 	struct axis axes[AXES_MAX];
 	size_t axis_count;
 	size_t point_count; /* before 'where' */
+	uint32_t tells;	    /* as in struct sweep_point */
 };
 
 static const char *kind_text(const struct ynode *node)
@@ -331,6 +332,42 @@ static int block_count(struct block *block, struct err *err)
 	return 0;
 }
 
+/* A part goes by its name. */
+static const char *text_of(const struct ynode *node)
+{
+	if (node->kind == YNODE_MAP)
+		node = ynode_get(node, "name");
+	return node && node->kind == YNODE_SCALAR ? node->text : "";
+}
+
+/* Whether no two values are equal; long lists, which nobody writes by hand, are not looked at. */
+static bool axis_is_distinct(const struct axis *axis)
+{
+	if (axis->count > DISTINCT_MAX)
+		return false;
+	for (size_t i = 0; i < axis->count; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(text_of(axis->values[i]), text_of(axis->values[j])) == 0)
+				return false;
+		}
+	}
+	return true;
+}
+
+static void block_tells(struct block *block)
+{
+	bool zip_told = false;
+
+	for (size_t i = 0; i < block->axis_count; i++) {
+		const struct axis *axis = &block->axes[i];
+
+		if (axis->count == 1 || (axis->zipped && zip_told))
+			continue;
+		block->tells |= UINT32_C(1) << i;
+		zip_told |= axis->zipped && axis_is_distinct(axis);
+	}
+}
+
 static int block_read(struct block *block, const struct ynode *map, struct ynode *made,
 		      struct err *err)
 {
@@ -348,6 +385,7 @@ static int block_read(struct block *block, const struct ynode *map, struct ynode
 	if (axes_read(block, "product", made, err) || axes_read(block, "zip", made, err))
 		return err->code;
 	block->where = ynode_get(map, "where");
+	block_tells(block);
 	return block_count(block, err);
 }
 
@@ -412,14 +450,6 @@ static const struct ynode *value_at(const struct sweep_point *point, const struc
 	if (part)
 		return ynode_at(part, path + longest + 1);
 	return base ? ynode_at(base, path) : NULL;
-}
-
-/* A part compares by its name. */
-static const char *text_of(const struct ynode *node)
-{
-	if (node->kind == YNODE_MAP)
-		node = ynode_get(node, "name");
-	return node && node->kind == YNODE_SCALAR ? node->text : "";
 }
 
 /* Both as numbers of one dimension. */
@@ -567,7 +597,7 @@ static bool path_is_known(const struct block *block, const struct ynode *base, c
 		for (size_t v = 0; v < axis->count; v++) {
 			const char *paths[] = {axis->path};
 			const struct ynode *values[] = {axis->values[v]};
-			const struct sweep_point point = {paths, values, 1, 0};
+			const struct sweep_point point = {paths, values, 1, 0, 0};
 
 			if (value_at(&point, NULL, path))
 				return true;
@@ -688,6 +718,7 @@ static int block_expand(struct sweep *sweep, const struct ynode *map, size_t ind
 		if (point_make(point, &block, i, err))
 			return err->code;
 		point->block = index;
+		point->tells = block.tells;
 		sweep->count++; /* sweep_fini() has it from here on */
 		if (where_holds(&holds, &block, point, base, err))
 			return err->code;

@@ -5,6 +5,8 @@
 
 #include "yaml.h"
 
+#include <stdint.h>
+
 enum { SWEEP_POINTS_MAX = 1000000 };
 
 struct sweep_point {
@@ -12,6 +14,9 @@ struct sweep_point {
 	const struct ynode **values;
 	size_t count;
 	size_t block; /* which mapping of a list of sweeps it comes from; 0 without a list */
+	/* Bit i: paths[i] helps to tell this point from the others of its block.  A path of one
+	 * value does not, nor what is zipped to a path that tells all by itself. */
+	uint32_t tells;
 };
 struct sweep {
 	struct sweep_point *points;

@@ -148,6 +148,33 @@ START_TEST(test_a_range_answers_with_the_place_of_its_list)
 }
 END_TEST
 
+static const struct {
+	const char *why, *yaml;
+	uint32_t tells;
+} telling[] = {
+	{"every swept path tells", "product: {a: [1, 2], b: [3, 4]}", 3},
+	{"one value does not", "product: {a: [1], b: [3, 4]}", 2},
+	{"what is zipped to distinct values does not", "zip: {a: [1, 2], b: [3, 4]}", 1},
+	{"but to repeated ones", "zip: {a: [1, 1, 2], b: [3, 4, 4], c: [5, 6, 7]}", 7},
+	{"a part goes by its name", "zip: {policy: [{name: p}, {name: q}], b: [3, 4]}", 1},
+	{"product and zip each tell", "product: {z: [1, 2]}\nzip: {a: [1, 2], b: [3, 4]}", 3},
+};
+
+START_TEST(test_a_point_knows_what_tells_it_from_others)
+{
+	struct ynode *node;
+	struct sweep sweep;
+	struct err err = {0};
+
+	parse(&node, telling[_i].yaml, "sweep.yaml");
+	ck_assert_int_eq(sweep_expand(&sweep, node, NULL, &err), 0);
+	ck_assert_msg(sweep.points[0].tells == telling[_i].tells, "%s: got %x", telling[_i].why,
+		      sweep.points[0].tells);
+	sweep_fini(&sweep);
+	ynode_free(node);
+}
+END_TEST
+
 START_TEST(test_points_know_their_block)
 {
 	struct ynode *node;
@@ -279,6 +306,8 @@ int main(void)
 	tcase_add_test(tcase, test_no_sweep_is_one_empty_point);
 	tcase_add_test(tcase, test_a_range_answers_with_the_place_of_its_list);
 	tcase_add_test(tcase, test_points_know_their_block);
+	tcase_add_loop_test(tcase, test_a_point_knows_what_tells_it_from_others, 0,
+			    sizeof(telling) / sizeof(*telling));
 	tcase_add_loop_test(tcase, test_a_wrong_sweep_is_refused_by_place_and_name, 0,
 			    sizeof(bad) / sizeof(*bad));
 	suite_add_tcase(suite, tcase);
