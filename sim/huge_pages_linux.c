@@ -8,11 +8,10 @@
 
 void huge_pages_hint(void *data, size_t bytes)
 {
-	const uintptr_t page = 4096;
-	uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
-	uintptr_t end = ((uintptr_t)data + bytes) / page * page;
+	const size_t page = 4096;
+	size_t skip = (page - (uintptr_t)data % page) % page;
 
 	/* It may be refused (no such pages, an odd page size): small pages do as well, slower. */
-	if (end > begin)
-		(void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+	if (bytes > skip + page)
+		(void)madvise((char *)data + skip, (bytes - skip) / page * page, MADV_HUGEPAGE);
 }

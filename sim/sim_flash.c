@@ -12,9 +12,12 @@ static unsigned units_needed(const struct flash_params *params)
 {
 	double most = 1;
 
-	for (double bytes = 512; bytes <= 0x1p24; bytes *= 2)
+	for (unsigned log2 = 9; log2 <= 24; log2++) {
+		double bytes = 1u << log2;
+
 		most = fmax(most,
 			    flash_read_ns(params, bytes) / flash_bottleneck_ns(params, bytes));
+	}
 	return (unsigned)fmin(ceil(most) + 1, 0x1p20);
 }
 

@@ -215,6 +215,7 @@ int trace_generate(struct trace *trace, const struct trace_shape *shape, const s
 		trace_fini(trace);
 		return err->code;
 	}
+	assert(draw.order);
 	huge_pages_hint(trace->planes, (size_t)trace_plane_count(trace) * trace->words *
 					       trace->layer_count * token_count * sizeof(uint64_t));
 	shape_rates(&shape->curve, rates, trace->neuron_count);
