@@ -421,7 +421,7 @@ static int trials_unique(struct experiment *experiment, struct err *err)
 {
 	size_t count = experiment->trial_count, kept = 0;
 	struct trial **order = malloc((count + 1) * sizeof(struct trial *));
-	char *twice = calloc(count + 1, 1);
+	bool *twice = calloc(count + 1, sizeof(*twice));
 
 	if (!order || !twice) {
 		free(order);

@@ -151,7 +151,9 @@ static int range_read(struct range *range, const struct ynode *list, struct err 
  * 0.30000000000000004. */
 static double range_value(const struct range *range, size_t i)
 {
-	for (double scale = 1; scale < 1e10; scale *= 10) {
+	double scale = 1;
+
+	for (int digits = 0; digits < 10; digits++, scale *= 10) {
 		double first = range->first * scale, step = range->step * scale;
 
 		if (fabs(first - round(first)) <= 1e-12 * fabs(first) &&
@@ -396,6 +398,7 @@ static void point_fini(struct sweep_point *point)
 {
 	free(point->paths);
 	free(point->values);
+	*point = (struct sweep_point){0};
 }
 
 /* The last key moves fastest; what is zipped moves as one key. */

@@ -308,8 +308,8 @@ START_TEST(test_json_has_the_same_facts_and_null_for_what_is_not_known)
 		"{\"pairs\":[",
 		"\"trial_hash\":\"a\"",
 		"\"dram_weights_bytes\":340000000",
-		"\"predicted_ns_per_token\":{\"io\":55000000,\"mem\":0,\"compute\":55000000,"
-		"\"total\":110000000}",
+		"\"predicted_ns_per_token\":{\"io\":55000000,\"mem\":0,",
+		"\"compute\":55000000,\"total\":110000000}",
 		"\"error_frac\":{\"io\":0.1,\"mem\":null,\"compute\":0.1,\"total\":0.1}",
 		"\"judged\":true,\"same_decisions\":false}",
 		"\"summary\":{\"pairs\":4,\"judged\":2,\"same_decisions\":3,",
