@@ -174,6 +174,27 @@ START_TEST(test_truly_active_sets_persist_as_documented)
 }
 END_TEST
 
+/* A sweep over a predictor's errors on one trace. */
+START_TEST(test_other_errors_than_the_activitys_own_can_be_drawn)
+{
+	static const double fp_fracs[] = {0.02, 0.15, 0.19};
+	const struct model model = small_model(LAYERS, NEURONS);
+	struct activity activity;
+	struct trace_stats stats;
+	struct trace trace;
+
+	read_activity(&activity, "opt-6.7b");
+	generate(&trace, &activity, &model, 100, 4);
+	activity.fn_frac = 0.2;
+	activity.fp_frac = fp_fracs[_i];
+	stats = stats_of(&trace, &model, &activity, "noisy");
+	assert_near("demanded", stats.density_frac,
+		    0.8 * activity.active_frac + activity.fp_frac * (1 - activity.active_frac),
+		    0.03);
+	trace_fini(&trace);
+}
+END_TEST
+
 START_TEST(test_one_layer_and_two_have_the_mean_density)
 {
 	static const uint32_t layers[] = {1, 2, 3};
@@ -410,6 +431,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_overlap_and_hot_share_can_be_had_anywhere_in_their_bands, 0,
 			    COUNT(corners));
 	tcase_add_test(tcase, test_truly_active_sets_persist_as_documented);
+	tcase_add_loop_test(tcase, test_other_errors_than_the_activitys_own_can_be_drawn, 0, 3);
 	tcase_add_loop_test(tcase, test_one_layer_and_two_have_the_mean_density, 0, 3);
 	tcase_add_loop_test(tcase, test_planes_nest_and_end_with_the_last_neuron, 0, 8);
 	tcase_add_test(tcase, test_a_seed_gives_the_same_bits_on_every_machine);
