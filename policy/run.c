@@ -4,6 +4,7 @@
 
 #include "decision_log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -14,8 +15,7 @@ struct loop {
 	struct plan plan;
 	uint32_t layer_count, neuron_count;
 	size_t words;
-	uint64_t *resident;   /* [layer][words] */
-	uint32_t *rows_peaks; /* by layer */
+	uint64_t *resident; /* [layer][words] */
 	struct books token, layer;
 };
 
@@ -40,8 +40,8 @@ static void outcome_add(struct loop *loop, const struct plan *plan)
 	struct run_outcome *outcome = loop->outcome;
 
 	if (plan->demand.kind == STEP_FFN &&
-	    plan->resident_count > loop->rows_peaks[plan->demand.layer])
-		loop->rows_peaks[plan->demand.layer] = plan->resident_count;
+	    plan->resident_count > outcome->rows_peaks[plan->demand.layer])
+		outcome->rows_peaks[plan->demand.layer] = plan->resident_count;
 	if (plan->load_count > outcome->load_peak)
 		outcome->load_peak = plan->load_count;
 	if (plan->read_bytes > outcome->read_bytes_peak)
@@ -181,8 +181,8 @@ static int loop_open(struct loop *loop, struct err *err)
 	loop->words = bits_words(loop->neuron_count);
 	sets = loop->layer_count * loop->words;
 	loop->resident = calloc(sets, sizeof(*loop->resident));
-	loop->rows_peaks = calloc(loop->layer_count, sizeof(*loop->rows_peaks));
-	if (!loop->resident || !loop->rows_peaks)
+	assert(loop->layer_count <= RUN_LAYERS_MOST);
+	if (!loop->resident)
 		return err_nomem(err, "resident sets", sets * sizeof(*loop->resident));
 	for (uint32_t layer = 0; layer < loop->layer_count; layer++)
 		bits_fill(loop->resident + layer * loop->words,
@@ -197,7 +197,6 @@ static void loop_close(struct loop *loop)
 	decision_log_close(loop->log);
 	plan_fini(&loop->plan);
 	free(loop->resident);
-	free(loop->rows_peaks);
 }
 
 static int decisions_flush(FILE *decisions, struct err *err)
@@ -222,9 +221,9 @@ int run(struct run_outcome *outcome, const struct run_options *options, struct e
 	if (!rc)
 		decision_log_hash(loop.log, outcome->decision_hash);
 	for (uint32_t layer = 0; !rc && layer < loop.layer_count; layer++) {
-		outcome->rows_peak_sum += loop.rows_peaks[layer];
-		if (loop.rows_peaks[layer] > outcome->rows_peak)
-			outcome->rows_peak = loop.rows_peaks[layer];
+		outcome->rows_peak_sum += outcome->rows_peaks[layer];
+		if (outcome->rows_peaks[layer] > outcome->rows_peak)
+			outcome->rows_peak = outcome->rows_peaks[layer];
 	}
 	loop_close(&loop);
 	return rc;

@@ -40,9 +40,12 @@ struct run_options {
 	void *tamper_arg;
 };
 
+enum { RUN_LAYERS_MOST = 1024 }; /* as model_params.h allows */
+
 struct run_outcome {
 	char decision_hash[DIGEST_TEXT];
-	uint32_t rows_peak;	  /* most resident rows of any layer at compute */
+	uint32_t rows_peak;		      /* most resident rows of any layer at compute */
+	uint32_t rows_peaks[RUN_LAYERS_MOST]; /* the same of each layer */
 	uint64_t rows_peak_sum;	  /* the same summed over layers, each at its own peak; a transient
 				   * residency (residency.h) reuses nothing and can do with one layer
 				   * at a time: rows_peak and the pinned rows of the others */
