@@ -660,7 +660,10 @@ static int bounds_check(const struct param *row, void *scratch, struct err *err)
 {
 	const double bounds[] = {row->min, row->max};
 
-	if (!(row->min <= row->max) || !isfinite(row->min) || !isfinite(row->max))
+	if (!isfinite(row->min) || !isfinite(row->max))
+		return err_set(err, EINVAL, "min %g and max %g are not both finite", row->min,
+			       row->max);
+	if (row->min > row->max)
 		return err_set(err, EINVAL, "min %g is above max %g", row->min, row->max);
 	for (size_t i = 0; i < 2; i++) {
 		char text[VALUE_TEXT];
