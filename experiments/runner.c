@@ -27,7 +27,7 @@ struct runner {
 	struct runner_totals *totals;
 	struct results *results;
 	double trial_units; /* progress of one trial in one world */
-	char first_failure[512];
+	char first_failure[1200];
 	pthread_mutex_t lock; /* of everything above and of the slots' order */
 	struct slot **slots;
 	size_t slot_count, next_run, next_put;
@@ -53,7 +53,7 @@ static void slot_fail(struct runner *runner, struct slot *slot, const char *worl
 	slot->failed = true;
 	runner->totals->failed++;
 	if (!runner->first_failure[0])
-		snprintf(runner->first_failure, sizeof(runner->first_failure), "%s, %s: %.400s",
+		snprintf(runner->first_failure, sizeof(runner->first_failure), "%s, %s: %s",
 			 slot_name(slot), world, err->msg);
 	progress_note(runner->options->progress, "failed: %s, %s: %s", slot_name(slot), world,
 		      err->msg);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* test_worlds.c - one experiment in both worlds: equal decisions, reads and bytes; repeats that
+ * interleave
+ *
+ * The real world runs on an emulated device, which every host has; times are looked at for their
+ * sums only. */
+#include "compare.h"
+#include "runner.h"
+#include "scratch.h"
+
+#include "real_model.h"
+
+enum { REPEATS = 4, TRIALS = 6 };
+
+#define BOTH                                                                                       \
+	TINY "target: quick.yaml\nworlds: [sim, real]\nrepeats: 4\nthreads: 1\nmodel_files: "      \
+	     "weights\n"                                                                           \
+	     "sweep: {product: {policy: [naive, hybrid, predictor, window, bundle, {base: all, "   \
+	     "name: capped, cap_frac: 30%, chunk: 4KiB}]}}\n"
+
+/* Fast enough that a test is no wait, slow enough that reads take time. */
+static const char quick_yaml[] =
+	"base: emulated-m1-max\n"
+	"name: quick\n"
+	"emulated: {unit_ns: 5us, host_ns: 5us, stall_frac: 0, retry_frac: 0}\n";
+
+static void synthesise(void)
+{
+	const struct layout_ops *const layouts[] = {&layout_split, &layout_bundle};
+	struct synth_options options = {
+		.weights = WEIGHT_F16, .layouts = layouts, .layout_count = 2, .seed = 7};
+	struct model model;
+	struct ynode *map;
+	struct err err = {0};
+
+	ck_assert_int_eq(yaml_parse(&map, tiny_yaml, "tiny.yaml", &err), 0);
+	ynode_remove(map, "activity");
+	ck_assert_msg(model_read(&model, map, &err) == 0, "%s", err.msg);
+	ynode_free(map);
+	options.model = &model;
+	ck_assert_int_eq(mkdir("weights", 0777), 0);
+	ck_assert_msg(real_model_synth("weights/f16", &options, &err) == 0, "%s", err.msg);
+	scratch_write("quick.yaml", quick_yaml);
+}
+
+static struct experiment experiment;
+
+static void start(void)
+{
+	scratch_open();
+	synthesise();
+	scratch_experiment(&experiment, BOTH);
+}
+
+static void stop(void)
+{
+	experiment_fini(&experiment);
+	scratch_close();
+}
+
+static struct result_row *rows_of(size_t *count)
+{
+	struct results *results;
+	struct result_row *rows;
+	struct err err = {0};
+
+	ck_assert_msg(results_open(&results, "out", &err) == 0, "%s", err.msg);
+	ck_assert_msg(results_all(results, &rows, count, &err) == 0, "%s", err.msg);
+	results_close(results);
+	return rows;
+}
+
+static struct runner_totals run_both(bool resume)
+{
+	const struct runner_options options = {
+		.dir = "out", .sim = true, .real = true, .resume = resume, .jobs = 2};
+	struct runner_totals totals;
+	struct err err = {0};
+
+	ck_assert_msg(runner_run(&totals, &experiment, &options, &err) == 0, "%s", err.msg);
+	return totals;
+}
+
+START_TEST(test_decisions_reads_and_bytes_are_equal_in_both_worlds)
+{
+	struct comparison *pairs;
+	struct result_row *rows;
+	struct err err = {0};
+	size_t row_count, count;
+
+	ck_assert_uint_eq(run_both(false).done, 2 * TRIALS);
+	rows = rows_of(&row_count);
+	ck_assert_uint_eq(row_count, 2 * TRIALS);
+	ck_assert_int_eq(compare_rows(&pairs, &count, rows, row_count, &err), 0);
+	ck_assert_uint_eq(count, TRIALS);
+	for (size_t i = 0; i < count; i++) {
+		const struct result_row *sim = pairs[i].sim, *real = pairs[i].real;
+
+		ck_assert_msg(pairs[i].same_decisions, "%s: %s", sim->trial, sim->policy);
+		ck_assert_double_eq(sim->demand_neurons_per_token, real->demand_neurons_per_token);
+		ck_assert_double_eq(sim->resident_frac, real->resident_frac);
+		ck_assert_double_eq(sim->dropped_bytes_per_token, real->dropped_bytes_per_token);
+		ck_assert_uint_eq(sim->dram_weights_bytes, real->dram_weights_bytes);
+		ck_assert_str_eq(sim->target, "");
+		ck_assert_str_eq(real->target, "quick");
+		ck_assert_str_eq(real->read_engine, "emulated");
+		ck_assert_uint_eq(real->threads, 1);
+		ck_assert_uint_eq(real->repeats, REPEATS);
+		ck_assert_uint_eq(real->polluted, 0); /* no disk is read */
+		ck_assert(real->total_ns_per_token > 0 && real->noise_floor_frac >= 0);
+		ck_assert(real->spread_frac >= 0 && real->steal_frac >= 0);
+		ck_assert(!pairs[i].judged); /* four repeats are too few */
+	}
+	free(pairs);
+	free(rows);
+}
+END_TEST
+
+START_TEST(test_every_repeat_has_its_tokens)
+{
+	struct results *results;
+	struct result_token *tokens;
+	struct result_row *rows;
+	struct err err = {0};
+	size_t row_count, count;
+
+	run_both(false);
+	rows = rows_of(&row_count);
+	ck_assert_int_eq(results_open(&results, "out", &err), 0);
+	for (size_t i = 0; i < row_count; i++) {
+		bool is_real = strcmp(rows[i].world, "real") == 0;
+
+		ck_assert_int_eq(results_tokens(results, rows[i].trial_hash, rows[i].world, &tokens,
+						&count, &err),
+				 0);
+		ck_assert_uint_eq(count, 16 * (is_real ? REPEATS : 1));
+		for (size_t t = 0; t < count; t++) {
+			ck_assert_uint_eq(tokens[t].repeat, t / 16);
+			ck_assert_uint_eq(tokens[t].token, t % 16);
+			/* what is decided repeats; what is measured need not */
+			ck_assert_uint_eq(tokens[t].read_bytes, tokens[t % 16].read_bytes);
+		}
+		free(tokens);
+	}
+	results_close(results);
+	free(rows);
+}
+END_TEST
+
+START_TEST(test_rows_of_both_worlds_are_kept_on_resume)
+{
+	struct runner_totals totals;
+
+	run_both(false);
+	totals = run_both(true);
+	ck_assert_uint_eq(totals.done, 0);
+	ck_assert_uint_eq(totals.kept, 2 * TRIALS);
+}
+END_TEST
+
+START_TEST(test_a_real_trial_that_fails_leaves_the_others)
+{
+	const struct runner_options options = {.dir = "out", .real = true};
+	struct runner_totals totals;
+	struct err err = {0};
+
+	ck_assert_int_eq(unlink("weights/f16/ffn.split.gguf"),
+			 0); /* naive, hybrid, predictor, window */
+	ck_assert_int_eq(runner_run(&totals, &experiment, &options, &err), EIO);
+	ck_assert_uint_eq(totals.failed, 4);
+	ck_assert_uint_eq(totals.done, 2);
+	ck_assert_msg(strstr(err.msg, "policy=naive, real: ") != NULL, "said %s", err.msg);
+	ck_assert_msg(strstr(err.msg, "ffn.split.gguf") != NULL, "said %s", err.msg);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("worlds");
+	TCase *tcase = tcase_create("emulated");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, start, stop);
+	tcase_add_test(tcase, test_decisions_reads_and_bytes_are_equal_in_both_worlds);
+	tcase_add_test(tcase, test_every_repeat_has_its_tokens);
+	tcase_add_test(tcase, test_rows_of_both_worlds_are_kept_on_resume);
+	tcase_add_test(tcase, test_a_real_trial_that_fails_leaves_the_others);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
