@@ -81,6 +81,7 @@ static int names_scan(struct names *names, const char *root, enum config_kind ki
 {
 	char path[PATH_BYTES];
 	const struct dirent *entry;
+	struct stat st;
 	DIR *dir;
 	int rc = 0;
 
@@ -88,8 +89,10 @@ static int names_scan(struct names *names, const char *root, enum config_kind ki
 			     (int)sizeof(path))
 		return 0;
 	dir = opendir(path);
-	while (dir && rc == 0 && (entry = readdir(dir)) != NULL)
-		rc = names_add(names, entry->d_name);
+	while (dir && rc == 0 && (entry = readdir(dir)) != NULL) {
+		if (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && !S_ISDIR(st.st_mode))
+			rc = names_add(names, entry->d_name);
+	}
 	if (dir)
 		closedir(dir);
 	return rc;
@@ -155,11 +158,22 @@ static int is_file(const char *path)
 	return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
-static int is_path(const char *name)
+static int has_ending(const char *name)
 {
 	size_t length = strlen(name);
 
-	return strchr(name, '/') || (length >= 5 && strcmp(name + length - 5, ".yaml") == 0);
+	return length >= 5 && strcmp(name + length - 5, ".yaml") == 0;
+}
+
+static int is_path(const char *name)
+{
+	return strchr(name, '/') || has_ending(name);
+}
+
+/* A word may name a subfolder: `paper/table2`. */
+static int is_word(const char *name)
+{
+	return name[0] != '/' && name[0] != '.' && !has_ending(name);
 }
 
 static int find_path(char *path, size_t size, enum config_kind kind, const char *name,
@@ -176,23 +190,29 @@ static int find_path(char *path, size_t size, enum config_kind kind, const char 
 	return 0;
 }
 
-int config_find(char *path, size_t size, enum config_kind kind, const char *name,
-		const char *from_file, struct err *err)
+static int find_word(char *path, size_t size, enum config_kind kind, const char *name)
 {
 	const char *roots[ROOTS];
 
-	if (!name[0])
-		return err_set(err, EINVAL, "an empty name, wanted a %s", config_kind_name(kind));
-	if (is_path(name))
-		return find_path(path, size, kind, name, from_file, err);
 	roots_fill(roots);
-	for (size_t i = 0; i < ROOTS; i++) {
+	for (size_t i = 0; i < ROOTS; i++)
 		if (roots[i] &&
 		    snprintf(path, size, "%s/%s/%s.yaml", roots[i], config_kind_name(kind), name) <
 			    (int)size &&
 		    is_file(path))
-			return 0;
-	}
+			return 1;
+	return 0;
+}
+
+int config_find(char *path, size_t size, enum config_kind kind, const char *name,
+		const char *from_file, struct err *err)
+{
+	if (!name[0])
+		return err_set(err, EINVAL, "an empty name, wanted a %s", config_kind_name(kind));
+	if (is_word(name) && find_word(path, size, kind, name))
+		return 0;
+	if (is_path(name))
+		return find_path(path, size, kind, name, from_file, err);
 	return word_unknown(kind, name, err);
 }
 
