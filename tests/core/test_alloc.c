@@ -142,6 +142,60 @@ static int use_model(struct err *err)
 	return err->code;
 }
 
+/* Trees read with anchors, cloned, put, merged, set and written. */
+static int use_tree(struct err *err)
+{
+	static const char *const text = "a: &x {b: [1, 2], c: {d: 3}}\ne: [*x, *x]\nf: \"g\"\n";
+	struct ynode *tree = NULL, *over = NULL, *copy = NULL, *item = NULL;
+	char *out = NULL;
+
+	if (yaml_parse(&tree, text, "t", err) ||
+	    yaml_parse(&over, "a: {b: 4, h: 5}\ni: []", "o", err))
+		goto out;
+	copy = ynode_clone(tree);
+	item = copy ? ynode_new_scalar("t", "6", 0) : NULL;
+	if (!item) {
+		err_nomem(err, "a tree", 0);
+		goto out;
+	}
+	if (ynode_put(copy, "a.j.k", item, err) || ynode_merge(copy, over, err) ||
+	    ynode_set_arg(copy, "a.l=[7, {m: 8}]", err))
+		goto out;
+	err->code = ynode_text(&out, copy, err);
+	if (err->code == 0 && !strstr(out, "m: 8"))
+		err_set(err, EIO, "another text came out: %s", out);
+out:
+	free(out);
+	ynode_free(copy);
+	ynode_free(over);
+	ynode_free(tree);
+	return err->code;
+}
+
+/* A base under a mapping, and two refusals that gather names for their hints. */
+static int use_config(struct err *err)
+{
+	struct ynode *map = NULL, *part = NULL, *lost = NULL;
+	struct err refused = {0}, unknown = {0};
+	struct model model;
+
+	if (yaml_parse(&map, "{base: falcon-7b, layer_count: 2, about: x}", "t", err) ||
+	    config_resolve(&part, CONFIG_MODEL, map, err))
+		goto out;
+	if (config_load(&lost, CONFIG_MODEL, "falcon-7", &refused) == ENOMEM)
+		*err = refused;
+	else if (!strstr(refused.msg, "did you mean falcon-7b?"))
+		err_set(err, EIO, "no hint: %s", refused.msg);
+	else if (model_read(&model, part, &unknown) == ENOMEM)
+		*err = unknown;
+	else if (!strstr(unknown.msg, "unknown key about"))
+		err_set(err, EIO, "no refusal: %s", unknown.msg);
+out:
+	ynode_free(map);
+	ynode_free(part);
+	return err->code;
+}
+
 /* More rows and tokens than the first room for them. */
 static int fill_store(struct results *results, struct err *err)
 {
@@ -196,10 +250,8 @@ static const struct {
 	int (*use)(struct err *err);
 	long at_least; /* allocations: a test that fails none would show nothing */
 } uses[] = {
-	{use_digest, 1},
-	{use_trace, 4},
-	{use_model, 40},
-	{use_results, 60},
+	{use_digest, 1}, {use_trace, 4},   {use_model, 40},
+	{use_tree, 60},	 {use_config, 40}, {use_results, 60},
 };
 
 START_TEST(test_a_failed_allocation_is_an_error_and_no_leak)
