@@ -33,7 +33,8 @@ static int time_trial(double *seconds, double *reads, const struct trial *trial,
 
 	if (!trace_cache_open(&cache, err)) {
 		trial_describe(&row, trial, "sim");
-		(void)!trial_run_sim(&row, &list, trial, cache, err);
+		if (!trial_run_sim(&row, &list, trial, cache, err))
+			trial_summarise(&row, &list);
 	}
 	*seconds = now_s() - start;
 	*reads = err->code ? 0

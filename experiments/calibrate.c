@@ -20,7 +20,7 @@
 
 /* The grid: in flight as on the axes of the policies, sizes around them and the model's own rows.
  */
-static const unsigned grid_in_flight[] = {1, 8, 32};
+static const unsigned deepest = 32, grid_in_flight[] = {1, 8, 32};
 static const uint64_t grid_sizes[] = {4096, 16384, 65536, 262144, 1048576};
 enum {
 	IN_FLIGHT_COUNT = sizeof(grid_in_flight) / sizeof(grid_in_flight[0]),
@@ -29,6 +29,9 @@ enum {
 	NOISE_MOST = POINTS_MOST + 2 * PROBE_STEPS,
 	STORE_TERMS = 3
 };
+
+#define FIT_NOISE_FLOOR	 0.01 /* no point counts as more exact than this */
+#define SHALLOW_DISTRUST 5.0  /* of points with few reads in flight, in standard errors */
 
 /* What was measured, and what was made of it. */
 struct calibration {
@@ -121,7 +124,8 @@ static int measure_flash(struct calibration *c, const struct calibrate_options *
 	return 0;
 }
 
-/* The fixed cost of a batch: what the short batches take beyond the steady form, at the median. */
+/* The fixed cost of a batch: what the short batches of the deepest column take beyond the steady
+ * form, at the median. */
 static void fit_batches(struct calibration *c)
 {
 	double extra[POINTS_MOST], errors[POINTS_MOST];
@@ -133,7 +137,7 @@ static void fit_batches(struct calibration *c)
 			const struct probe_flash_point *p = &c->points[i];
 			double predicted;
 
-			if (c->is_long[i])
+			if (c->is_long[i] || p->in_flight != deepest)
 				continue;
 			predicted = flash_batch_ns(&c->device.flash, p->read_count, p->read_bytes,
 						   p->in_flight);
@@ -148,11 +152,22 @@ static void fit_batches(struct calibration *c)
 		c->batch_error_frac += errors[i] / (double)count;
 }
 
+/* Policies keep the device busy, so the deepest column of the grid is what a forecast stands on.
+ * The others say what few reads in flight cost; where the form cannot follow a device in both (a
+ * large read that spreads over units is no slower than a small one), it must not lose the former
+ * for the latter. */
+static double fit_noise(const struct probe_flash_point *point)
+{
+	double noise = fmax(noise_of(point), FIT_NOISE_FLOOR);
+
+	return point->in_flight == deepest ? noise : SHALLOW_DISTRUST * noise;
+}
+
 static int fit_flash(struct calibration *c, const struct calibrate_options *options,
 		     struct err *err)
 {
 	const struct flash_fit_options fit = {
-		.seed = options->seed, .bootstrap = 50, .noise_floor_frac = 0.01};
+		.seed = options->seed, .bootstrap = 50, .noise_floor_frac = FIT_NOISE_FLOOR};
 	struct flash_point points[POINTS_MOST];
 	size_t count = 0;
 
@@ -165,7 +180,7 @@ static int fit_flash(struct calibration *c, const struct calibrate_options *opti
 			.read_bytes = p->read_bytes,
 			.in_flight = p->in_flight,
 			.reads_per_s = (double)p->read_count * 1e9 / p->batch_ns,
-			.noise_frac = noise_of(p),
+			.noise_frac = fit_noise(p),
 		};
 	}
 	if (flash_fit(&c->fit, points, count, &fit, err))
