@@ -19,6 +19,7 @@ struct slot {
 	const struct trial *trial;
 	struct result_row row;
 	struct token_list list;
+	uint64_t repeats_done; /* real */
 	bool done, failed;
 };
 
@@ -239,26 +240,27 @@ static int sim_run(struct runner *runner, const struct experiment *experiment, s
  */
 
 /* What every repeat must agree on, and what they add up to. */
-static int real_merge(struct slot *slot, const struct result_row *once, uint32_t repeat,
-		      struct err *err)
+static int real_merge(struct slot *slot, const struct result_row *once, struct err *err)
 {
 	struct result_row *row = &slot->row;
-	uint64_t polluted = repeat ? row->polluted : 0;
-	uint64_t peak = repeat ? row->dram_peak_bytes : 0;
-	double steal = repeat ? row->steal_frac * repeat : 0;
+	const struct result_row so_far = *row;
+	double done = (double)slot->repeats_done;
 
-	if (repeat && strcmp(row->decision_hash, once->decision_hash) != 0)
-		return err_set(err, EPROTO, "repeat %u decided %s, expected %s as in those before",
-			       repeat, once->decision_hash, row->decision_hash);
+	if (done > 0 && strcmp(so_far.decision_hash, once->decision_hash) != 0)
+		return err_set(err, EPROTO, "a repeat decided %s, expected %s as in those before",
+			       once->decision_hash, so_far.decision_hash);
 	*row = *once;
-	row->polluted += polluted;
-	row->steal_frac = (steal + once->steal_frac) / (repeat + 1);
-	if (peak > row->dram_peak_bytes)
-		row->dram_peak_bytes = peak;
+	slot->repeats_done++;
+	if (done <= 0)
+		return 0;
+	row->polluted += so_far.polluted;
+	row->steal_frac = (done * so_far.steal_frac + once->steal_frac) / (done + 1);
+	if (so_far.dram_peak_bytes > row->dram_peak_bytes)
+		row->dram_peak_bytes = so_far.dram_peak_bytes;
 	return 0;
 }
 
-static int real_repeat(struct runner *runner, struct slot *slot, struct trace_cache *cache,
+static int real_repeat(struct runner *runner, struct slot *slot, struct trial_real *real,
 		       uint32_t repeat, struct err *err)
 {
 	size_t lines = slot->list.count;
@@ -267,7 +269,7 @@ static int real_repeat(struct runner *runner, struct slot *slot, struct trace_ca
 	for (int tries = 0; tries < POLLUTED_TRIES; tries++) {
 		once = slot->row;
 		slot->list.count = lines;
-		if (trial_run_real(&once, &slot->list, slot->trial, cache, repeat, err))
+		if (trial_real_repeat(real, &once, &slot->list, repeat, err))
 			return err->code;
 		if (!once.polluted || is_stopped(runner))
 			break;
@@ -275,43 +277,77 @@ static int real_repeat(struct runner *runner, struct slot *slot, struct trace_ca
 			      slot_name(slot),
 			      tries + 1 < POLLUTED_TRIES ? "measured again" : "kept as polluted");
 	}
-	return real_merge(slot, &once, repeat, err);
+	return real_merge(slot, &once, err);
+}
+
+static uint32_t visits_of(const struct trial *trial)
+{
+	uint64_t repeats = trial->run.repeats, visits = trial->run.visits;
+
+	return (uint32_t)(visits == VISITS_EACH || visits > repeats ? repeats : visits);
+}
+
+/* Visit v measures repeats v, v + visits, v + 2 visits, ...: neighbours in number, which the noise
+ * floor compares, are never neighbours in time. */
+static int real_visit(struct runner *runner, struct slot *slot, struct trace_cache *cache,
+		      uint32_t visit, struct err *err)
+{
+	uint32_t repeats = (uint32_t)slot->trial->run.repeats, visits = visits_of(slot->trial);
+	struct trial_real *real;
+
+	if (trial_real_open(&real, slot->trial, cache, err))
+		return err->code;
+	for (uint32_t repeat = visit; repeat < repeats && !is_stopped(runner); repeat += visits) {
+		if (real_repeat(runner, slot, real, repeat, err))
+			break;
+		progress_add(runner->options->progress, runner->trial_units / repeats,
+			     slot_name(slot));
+	}
+	trial_real_close(real);
+	return err->code;
+}
+
+/* The lines of a row come by repeat, whatever visit measured them. */
+static int line_compare(const void *a, const void *b)
+{
+	const struct result_token *x = a, *y = b;
+
+	if (x->repeat != y->repeat)
+		return x->repeat < y->repeat ? -1 : 1;
+	if (x->token != y->token)
+		return x->token < y->token ? -1 : 1;
+	return (x->layer > y->layer) - (x->layer < y->layer);
 }
 
 static void real_turn(struct runner *runner, struct slot *slot, struct trace_cache *cache,
-		      uint32_t repeat)
+		      uint32_t visit)
 {
-	uint64_t repeats = slot->trial->run.repeats;
 	struct err err = {0};
 
-	if (slot->failed || repeat >= repeats)
+	if (slot->failed || visit >= visits_of(slot->trial))
 		return;
-	if (repeat == 0) {
+	if (visit == 0) {
 		trial_describe(&slot->row, slot->trial, "real");
 		(void)!config_write(runner, slot->trial, &err);
 	}
-	if (err.code || real_repeat(runner, slot, cache, repeat, &err)) {
+	if (err.code || real_visit(runner, slot, cache, visit, &err)) {
 		slot_fail(runner, slot, "real", &err);
-		progress_add(runner->options->progress,
-			     runner->trial_units * (double)(repeats - repeat) / (double)repeats,
-			     slot_name(slot));
 		return;
 	}
-	progress_add(runner->options->progress, runner->trial_units / (double)repeats,
-		     slot_name(slot));
-	if (repeat + 1 < repeats)
+	if (slot->repeats_done < slot->trial->run.repeats)
 		return;
+	qsort(slot->list.tokens, slot->list.count, sizeof(*slot->list.tokens), line_compare);
 	trial_summarise(&slot->row, &slot->list);
 	slot_put(runner, slot, "real");
 }
 
-static uint64_t most_repeats(const struct runner *runner)
+static uint32_t most_visits(const struct runner *runner)
 {
-	uint64_t most = 0;
+	uint32_t most = 0;
 
 	for (size_t i = 0; i < runner->slot_count; i++) {
-		if (runner->slots[i]->trial->run.repeats > most)
-			most = runner->slots[i]->trial->run.repeats;
+		if (visits_of(runner->slots[i]->trial) > most)
+			most = visits_of(runner->slots[i]->trial);
 	}
 	return most;
 }
@@ -319,14 +355,14 @@ static uint64_t most_repeats(const struct runner *runner)
 static int real_run(struct runner *runner, const struct experiment *experiment, struct err *err)
 {
 	struct trace_cache *cache;
-	uint64_t repeats;
+	uint32_t visits;
 
 	if (slots_make(runner, experiment, "real", err) || trace_cache_open(&cache, err))
 		return err->code;
-	repeats = most_repeats(runner);
-	for (uint32_t repeat = 0; repeat < repeats; repeat++) {
+	visits = most_visits(runner);
+	for (uint32_t visit = 0; visit < visits; visit++) {
 		for (size_t i = 0; i < runner->slot_count && !is_stopped(runner); i++)
-			real_turn(runner, runner->slots[i], cache, repeat);
+			real_turn(runner, runner->slots[i], cache, visit);
 	}
 	trace_cache_close(cache);
 	return 0;

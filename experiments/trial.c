@@ -21,6 +21,11 @@ const struct param_word threads_words[] = {
 	[THREADS_ALL + 1] = {NULL, NULL},
 };
 
+const struct param_word visits_words[] = {
+	[VISITS_EACH] = {"each", "a round for each repeat: opened anew every time"},
+	[VISITS_EACH + 1] = {NULL, NULL},
+};
+
 // clang-format off
 static const struct param trial_run_rows[] = {
 #define PARAM_OWNER trial_run
@@ -259,9 +264,8 @@ static int put_trace_digest(struct ynode *map, const struct trial *trial, struct
 /* Leave in 'map' what is computed and nothing else. */
 static int forget_names(struct ynode *map, const struct trial *trial, struct err *err)
 {
-	static const char *const top[] = {"experiment",	 "about",   "repeats",
-					  "worlds",	 "figures", "trace",
-					  "model_files", "device",  NULL};
+	static const char *const top[] = {"experiment", "about", "repeats",	"visits", "worlds",
+					  "figures",	"trace", "model_files", "device", NULL};
 	static const char *const named[] = {"name", "about", NULL};
 	static const char *const activity[] = {"activity", NULL};
 	bool dense = policy_demand(&trial->policy)->dense;

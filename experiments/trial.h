@@ -19,7 +19,8 @@ struct trial_run {
 // clang-format on
 
 enum { THREADS_ALL = 0 }; /* run.threads: every core */
-extern const struct param_word threads_words[];
+enum { VISITS_EACH = 0 }; /* run.visits: as many as repeats */
+extern const struct param_word threads_words[], visits_words[];
 extern const struct param_table trial_run_table;
 
 struct trial {
@@ -69,9 +70,18 @@ void trial_describe(struct result_row *row, const struct trial *trial, const cha
  * token. trial_summarise() does the rest. */
 MUST_CHECK int trial_run_sim(struct result_row *row, struct token_list *list,
 			     const struct trial *trial, struct trace_cache *cache, struct err *err);
-/* One repeat in the real world; 'repeat' goes into the token lines.  row->polluted is 1 when
+/* A trial opened in the real world for one repeat after the other; 'cache' may not be asked for
+ * another trace meanwhile. EINVAL when the trial names no model_files. */
+struct trial_real;
+MUST_CHECK int trial_real_open(struct trial_real **out, const struct trial *trial,
+			       struct trace_cache *cache, struct err *err);
+void trial_real_close(struct trial_real *real); /* NULL is fine */
+/* One repeat from an empty store; 'repeat' goes into the token lines.  row->polluted is 1 when
  * foreign disk traffic was seen (0 on an emulated device, which no disk slows down),
- * row->steal_frac is this repeat's. EINVAL when the trial names no model_files. */
+ * row->steal_frac is this repeat's.  After a failure only closing is left. */
+MUST_CHECK int trial_real_repeat(struct trial_real *real, struct result_row *row,
+				 struct token_list *list, uint32_t repeat, struct err *err);
+/* Open, one repeat, close. */
 MUST_CHECK int trial_run_real(struct result_row *row, struct token_list *list,
 			      const struct trial *trial, struct trace_cache *cache, uint32_t repeat,
 			      struct err *err);

@@ -3,9 +3,11 @@
 #include "real_probe.h"
 #include "real_world.h"
 #include "trial_books.h"
+#include "trial_drain.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -60,67 +62,109 @@ static int reconcile(struct real_world *real, struct err *err)
 	return 0;
 }
 
-static int run_watched(struct result_row *row, struct trial_books *books, const struct trial *trial,
-		       struct real_world *real, struct policy *policy, const char *folder,
-		       struct err *err)
-{
-	struct run_options options = run_options_of(trial, policy);
-	struct traffic before, after;
-	struct run_outcome outcome;
-	double foreign;
-
-	options.ops = &world_real;
-	options.world = real;
-	options.book = trial_books_take;
-	options.book_arg = books;
-	options.layers = books->list->layers;
-	traffic_look(&before, folder);
-	if (run(&outcome, &options, err) || reconcile(real, err))
-		return err->code;
-	traffic_look(&after, folder);
-	foreign = traffic_foreign_frac(&before, &after, &row->steal_frac);
-	row->polluted = !trial->target.is_emulated && foreign > FOREIGN_FRAC_MAX;
-	trial_books_put(row, books, trial, &outcome);
-	row->dram_peak_bytes = host_peak_bytes();
-	return 0;
-}
-
-static int run_policy(struct result_row *row, struct trial_books *books, const struct trial *trial,
-		      struct policy *policy, struct err *err)
-{
+struct trial_real {
+	const struct trial *trial;
 	char folder[PATH_MAX];
+	struct policy *policy;
+	struct real_world *world;
+	struct trial_drain drain;
+	bool is_used;
+};
+
+static int open_world(struct trial_real *real, struct err *err)
+{
+	const struct trial *trial = real->trial;
 	struct real_options options = {
-		.model_dir = folder,
+		.model_dir = real->folder,
 		.model = &trial->model,
 		.config = &trial->policy,
-		.policy = policy,
+		.policy = real->policy,
 		.target = &trial->target,
 		.ctx = trial->run.ctx,
 		.threads = trial_threads(trial),
 		.seed = trial->run.seed,
 	};
-	struct real_world *real;
 
-	if (model_folder(folder, trial, err) || dry_run(&options.needs, trial, policy, err) ||
-	    real_world_open(&real, &options, err))
+	if (dry_run(&options.needs, trial, real->policy, err) ||
+	    real_world_open(&real->world, &options, err))
 		return err->code;
-	(void)!run_watched(row, books, trial, real, policy, folder, err);
-	real_world_close(real);
-	return err->code;
+	return trial_drain_open(&real->drain, &world_real, real->world, &trial->model, real->policy,
+				err);
+}
+
+int trial_real_open(struct trial_real **out, const struct trial *trial, struct trace_cache *cache,
+		    struct err *err)
+{
+	struct trial_real *real = calloc(1, sizeof(*real));
+	const struct trace *trace;
+
+	if (!real)
+		return err_nomem(err, "a real trial", sizeof(*real));
+	real->trial = trial;
+	if (model_folder(real->folder, trial, err) || trace_cache_get(cache, trial, &trace, err) ||
+	    policy_open(&real->policy, &trial->policy, &trial->model, trace, err) ||
+	    open_world(real, err)) {
+		trial_real_close(real);
+		return err->code;
+	}
+	*out = real;
+	return 0;
+}
+
+void trial_real_close(struct trial_real *real)
+{
+	if (!real)
+		return;
+	trial_drain_close(&real->drain);
+	real_world_close(real->world);
+	policy_close(real->policy);
+	free(real);
+}
+
+static int run_watched(struct trial_real *real, struct result_row *row, struct trial_books *books,
+		       struct err *err)
+{
+	struct run_options options = run_options_of(real->trial, real->policy);
+	struct traffic before, after;
+	struct run_outcome outcome;
+	double foreign;
+
+	options.ops = &trial_drain_ops;
+	options.world = &real->drain;
+	options.book = trial_books_take;
+	options.book_arg = books;
+	options.layers = books->list->layers;
+	traffic_look(&before, real->folder);
+	if (run(&outcome, &options, err) || reconcile(real->world, err))
+		return err->code;
+	traffic_look(&after, real->folder);
+	foreign = traffic_foreign_frac(&before, &after, &row->steal_frac);
+	row->polluted = !real->trial->target.is_emulated && foreign > FOREIGN_FRAC_MAX;
+	trial_books_put(row, books, real->trial, &outcome);
+	row->dram_peak_bytes = host_peak_bytes();
+	return 0;
+}
+
+int trial_real_repeat(struct trial_real *real, struct result_row *row, struct token_list *list,
+		      uint32_t repeat, struct err *err)
+{
+	struct trial_books books = {.list = list, .repeat = repeat};
+
+	list->warmup = (uint32_t)real->trial->run.warmup;
+	if (real->is_used && trial_drain_empty(&real->drain, err))
+		return err->code;
+	real->is_used = true;
+	return run_watched(real, row, &books, err);
 }
 
 int trial_run_real(struct result_row *row, struct token_list *list, const struct trial *trial,
 		   struct trace_cache *cache, uint32_t repeat, struct err *err)
 {
-	struct trial_books books = {.list = list, .repeat = repeat};
-	const struct trace *trace;
-	struct policy *policy;
+	struct trial_real *real;
 
-	list->warmup = (uint32_t)trial->run.warmup;
-	if (trace_cache_get(cache, trial, &trace, err) ||
-	    policy_open(&policy, &trial->policy, &trial->model, trace, err))
+	if (trial_real_open(&real, trial, cache, err))
 		return err->code;
-	(void)!run_policy(row, &books, trial, policy, err);
-	policy_close(policy);
+	(void)!trial_real_repeat(real, row, list, repeat, err);
+	trial_real_close(real);
 	return err->code;
 }

@@ -261,6 +261,7 @@ static const struct {
 	 true},
 	{"nor its about", TINY_ALL "about: something\n", true},
 	{"nor repeats", TINY_ALL "repeats: 10\n", true},
+	{"nor how they are spread", TINY_ALL "visits: 2\n", true},
 	{"nor worlds", TINY_ALL "worlds: [real]\n", true},
 	{"nor figures", TINY_ALL "figures: [window]\n", true},
 	{"nor where the weights lie", TINY_ALL "model_files: there\n", true},

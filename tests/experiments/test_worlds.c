@@ -13,7 +13,8 @@
 enum { REPEATS = 4, TRIALS = 6 };
 
 #define BOTH                                                                                       \
-	TINY "target: quick.yaml\nworlds: [sim, real]\nrepeats: 4\nthreads: 1\nmodel_files: "      \
+	TINY "target: quick.yaml\nworlds: [sim, real]\nrepeats: 4\nvisits: 2\nthreads: "           \
+	     "1\nmodel_files: "                                                                    \
 	     "weights\n"                                                                           \
 	     "sweep: {product: {policy: [naive, hybrid, predictor, window, bundle, {base: all, "   \
 	     "name: capped, cap_frac: 30%, chunk: 4KiB}]}}\n"
