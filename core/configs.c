@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { CHAIN_MAX = 8, PATH_BYTES = 4096, LIST_TEXT = 400 };
+enum { CHAIN_MAX = 8, PATH_BYTES = 4096, NAME_BYTES = 258, LIST_TEXT = 400 };
 
 static const char *const kind_names[] = {
 	[CONFIG_DEVICE] = "device",
@@ -52,50 +52,74 @@ static void names_free(struct names *names)
 	free(names->all);
 }
 
-/* 'file' without its ".yaml", once. Returns 0 or ENOMEM. */
-static int names_add(struct names *names, const char *file)
+/* 'file' of subfolder 'prefix' ("" or "paper/") without its ".yaml", once.  Returns 0 or ENOMEM. */
+static int names_add(struct names *names, const char *prefix, const char *file)
 {
-	size_t length = strlen(file), stem = length - strlen(".yaml");
+	size_t length = strlen(file), stem = length - strlen(".yaml"), size;
 	char **grown, *copy;
 
-	if (length <= strlen(".yaml") || strcmp(file + stem, ".yaml") != 0 || file[0] == '.')
+	if (length <= strlen(".yaml") || strcmp(file + stem, ".yaml") != 0)
 		return 0;
-	for (size_t i = 0; i < names->count; i++) {
-		if (strncmp(names->all[i], file, stem) == 0 && !names->all[i][stem])
-			return 0;
-	}
 	grown = realloc(names->all, (names->count + 1) * sizeof(*grown));
 	if (!grown)
 		return ENOMEM;
 	names->all = grown;
-	copy = malloc(stem + 1);
+	size = strlen(prefix) + stem + 1;
+	copy = malloc(size);
 	if (!copy)
 		return ENOMEM;
-	memcpy(copy, file, stem);
-	copy[stem] = '\0';
+	snprintf(copy, size, "%s%.*s", prefix, (int)stem, file);
+	for (size_t i = 0; i < names->count; i++) {
+		if (strcmp(names->all[i], copy) == 0) {
+			free(copy);
+			return 0;
+		}
+	}
 	names->all[names->count++] = copy;
 	return 0;
 }
 
-static int names_scan(struct names *names, const char *root, enum config_kind kind)
+/* The names in a folder and, where 'prefix' is "", in its subfolders. */
+static int names_scan(struct names *names, const char *folder, const char *prefix)
 {
-	char path[PATH_BYTES];
+	char path[PATH_BYTES], below[NAME_BYTES];
 	const struct dirent *entry;
 	struct stat st;
-	DIR *dir;
+	DIR *dir = opendir(folder);
 	int rc = 0;
 
-	if (!root || snprintf(path, sizeof(path), "%s/%s", root, config_kind_name(kind)) >=
-			     (int)sizeof(path))
-		return 0;
-	dir = opendir(path);
 	while (dir && rc == 0 && (entry = readdir(dir)) != NULL) {
-		if (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && !S_ISDIR(st.st_mode))
-			rc = names_add(names, entry->d_name);
+		if (entry->d_name[0] == '.' || fstatat(dirfd(dir), entry->d_name, &st, 0) != 0)
+			continue;
+		if (!S_ISDIR(st.st_mode))
+			rc = names_add(names, prefix, entry->d_name);
+		else if (!prefix[0] &&
+			 snprintf(below, sizeof(below), "%s/", entry->d_name) <
+				 (int)sizeof(below) &&
+			 snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) <
+				 (int)sizeof(path))
+			rc = names_scan(names, path, below);
 	}
 	if (dir)
 		closedir(dir);
 	return rc;
+}
+
+static int names_gather(struct names *names, enum config_kind kind, struct err *err)
+{
+	const char *roots[ROOTS];
+	char folder[PATH_BYTES];
+
+	roots_fill(roots);
+	for (size_t i = 0; i < ROOTS; i++) {
+		if (!roots[i] || snprintf(folder, sizeof(folder), "%s/%s", roots[i],
+					  config_kind_name(kind)) >= (int)sizeof(folder))
+			continue;
+		if (names_scan(names, folder, ""))
+			return err_nomem(err, "names of configs",
+					 (names->count + 1) * sizeof(*names->all));
+	}
+	return 0;
 }
 
 static int name_compare(const void *a, const void *b)
@@ -120,19 +144,12 @@ static void names_join(char *text, size_t size, const struct names *names)
 
 static int word_unknown(enum config_kind kind, const char *word, struct err *err)
 {
-	const char *what = config_kind_name(kind), *near, *roots[ROOTS];
+	const char *what = config_kind_name(kind), *near;
 	struct names names = {0};
 	char list[LIST_TEXT];
-	int rc = 0;
 
-	roots_fill(roots);
-	for (size_t i = 0; i < ROOTS && rc == 0; i++)
-		rc = names_scan(&names, roots[i], kind);
-	if (rc) {
-		err_nomem(err, "names of configs", (names.count + 1) * sizeof(*names.all));
-		names_free(&names);
-		return err->code;
-	}
+	if (names_gather(&names, kind, err))
+		goto out;
 	if (names.count)
 		qsort(names.all, names.count, sizeof(*names.all), name_compare);
 	names_join(list, sizeof(list), &names);
@@ -143,8 +160,8 @@ static int word_unknown(enum config_kind kind, const char *word, struct err *err
 	else if (names.count)
 		err_set(err, EINVAL, "no %s '%.64s'; there are %s", what, word, list);
 	else
-		err_set(err, EINVAL, "no %s '%.64s', nor any other in %s/%s", what, word,
-			roots[0] ? roots[0] : roots[1], what);
+		err_set(err, EINVAL, "no %s '%.64s', nor any other", what, word);
+out:
 	names_free(&names);
 	return err->code;
 }
@@ -165,17 +182,28 @@ static int has_ending(const char *name)
 	return length >= 5 && strcmp(name + length - 5, ".yaml") == 0;
 }
 
-static int is_path(const char *name)
-{
-	return strchr(name, '/') || has_ending(name);
-}
-
 /* A word may name a subfolder: `paper/table2`. */
 static int is_word(const char *name)
 {
 	return name[0] != '/' && name[0] != '.' && !has_ending(name);
 }
 
+static int find_word(char *path, size_t size, enum config_kind kind, const char *name)
+{
+	const char *roots[ROOTS];
+
+	roots_fill(roots);
+	for (size_t i = 0; i < ROOTS; i++) {
+		if (roots[i] &&
+		    snprintf(path, size, "%s/%s/%s.yaml", roots[i], config_kind_name(kind), name) <
+			    (int)size &&
+		    is_file(path))
+			return 1;
+	}
+	return 0;
+}
+
+/* Relative to the folder of the file that names it. */
 static int find_path(char *path, size_t size, enum config_kind kind, const char *name,
 		     const char *from_file, struct err *err)
 {
@@ -190,29 +218,19 @@ static int find_path(char *path, size_t size, enum config_kind kind, const char 
 	return 0;
 }
 
-static int find_word(char *path, size_t size, enum config_kind kind, const char *name)
-{
-	const char *roots[ROOTS];
-
-	roots_fill(roots);
-	for (size_t i = 0; i < ROOTS; i++)
-		if (roots[i] &&
-		    snprintf(path, size, "%s/%s/%s.yaml", roots[i], config_kind_name(kind), name) <
-			    (int)size &&
-		    is_file(path))
-			return 1;
-	return 0;
-}
-
 int config_find(char *path, size_t size, enum config_kind kind, const char *name,
 		const char *from_file, struct err *err)
 {
+	struct err no_path = {0};
+
 	if (!name[0])
 		return err_set(err, EINVAL, "an empty name, wanted a %s", config_kind_name(kind));
-	if (is_word(name) && find_word(path, size, kind, name))
-		return 0;
-	if (is_path(name))
+	if (!is_word(name))
 		return find_path(path, size, kind, name, from_file, err);
+	if (find_word(path, size, kind, name))
+		return 0;
+	if (strchr(name, '/') && find_path(path, size, kind, name, from_file, &no_path) == 0)
+		return 0;
 	return word_unknown(kind, name, err);
 }
 

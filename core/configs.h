@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* configs.h - parts by name: `device: m1-max`, `model: opt-6.7b`, `policy: all`
  *
- * A part is named three ways: a word (configs/<kind>/<word>.yaml is looked up; `paper/table2`
- * names one in a subfolder), a path (begins with '/' or '.', ends in .yaml, or is no such word and
- * has a
- * '/'; relative to the file that names it), or the mapping itself written in place.  A part may
- * name another of its kind to start from with `base:`, and states only what differs. Look-up of
- * words: $FLASHCAST_CONFIGS, then the installed data folder, then the source tree's configs/ (both
- * fixed at build time).  A word that is nowhere is an error that lists what there is and the
- * nearest name; there is no silent default. */
+ * A part is named three ways: a word, a path, or the mapping itself written in place.  A word names
+ * configs/<kind>/<word>.yaml, perhaps in a subfolder (`paper/table2`).  A path begins with '/' or
+ * '.' or ends in .yaml, or has a '/' and is no such word; it is relative to the file that names it.
+ * A part may name another of its kind to start from with `base:`, and states only what differs.
+ * Look-up of words: $FLASHCAST_CONFIGS, then the installed data folder, then the source tree's
+ * configs/ (both fixed at build time).  A word that is nowhere is an error that lists what there is
+ * and the nearest name; there is no silent default. */
 #ifndef FLASH_CONFIGS_H
 #define FLASH_CONFIGS_H
 

@@ -49,11 +49,17 @@ static const struct {
 	{"device/d8.yaml", "base: d7\ny: 8\n"},
 	{"device/d9.yaml", "base: d8\n"},
 	{"policy/all.yaml", "window: 5\n"},
+	{"device/sub/deep.yaml", "base: fast\nname: deep\n"},
+	{"device/sub/.no.yaml", "name: no\n"},
+	{"exp/bare", "name: bare\n"},
+	{"exp/sub/deep", "name: not looked at, the word comes first\n"},
+	{"exp/sub/bare", "name: bare\n"},
 	{"exp/e.yaml", "device: fast\nlocal: own.yaml\nup: ../device/slow.yaml\n"},
 	{"exp/own.yaml", "base: ../device/fast.yaml\nname: own\n"},
 };
 
-static const char *const folders[] = {"device", "policy", "exp", "device/dir.yaml", "device/dir"};
+static const char *const folders[] = {"device",	    "policy",	  "exp",    "device/dir.yaml",
+				      "device/dir", "device/sub", "exp/sub"};
 
 static const char *path_in(char *path, size_t size, const char *name)
 {
@@ -129,6 +135,10 @@ static const struct {
 	{"./own.yaml", "@/exp/e.yaml", "@/exp/./own.yaml"},
 	{"../device/fast.yaml", "@/exp/e.yaml", "@/exp/../device/fast.yaml"},
 	{"/dev/null", "@/exp/e.yaml", "/dev/null"},
+	{"sub/deep", "@/exp/e.yaml", "@/device/sub/deep.yaml"},
+	{"./sub/deep", "@/exp/e.yaml", "@/exp/./sub/deep"},
+	{"sub/bare", "@/exp/e.yaml", "@/exp/sub/bare"},
+	{"./bare", "@/exp/e.yaml", "@/exp/./bare"},
 };
 
 START_TEST(test_a_part_is_found_by_word_or_path)
@@ -168,12 +178,14 @@ static const struct {
 	{"fats", NULL,
 	 "no device 'fats' (did you mean fast?); there are base-empty, base-list, broken,"},
 	{"completely-else", NULL, "no device 'completely-else'; there are base-empty, base-list,"},
-	{".hidden", NULL, "no device '.hidden'; there are "},
+	{".hidden", NULL, "no device file '.hidden'"},
 	{"dir", NULL, "no device 'dir'; there are "},
 	{"", NULL, "an empty name, wanted a device"},
 	{"@/device/none.yaml", NULL, "no device file '@/device/none.yaml'"},
 	{"none.yaml", "@/exp/e.yaml", "no device file '@/exp/none.yaml'"},
-	{"device/fast", "@/e.yaml", "no device file '@/device/fast'"},
+	{"device/fast", "@/e.yaml", "no device 'device/fast'; there are "},
+	{"sub/depe", NULL, "no device 'sub/depe' (did you mean sub/deep?); there are "},
+	{"./sub/deep.yaml", "@/exp/e.yaml", "no device file '@/exp/./sub/deep.yaml'"},
 	{"@/device/dir.yaml", NULL, "no device file '@/device/dir.yaml'"},
 	{"@/device", NULL, "no device file '@/device'"},
 };
@@ -193,6 +205,7 @@ START_TEST(test_what_is_nowhere_is_refused_with_what_there_is)
 	ck_assert_ptr_null(strstr(err.msg, "hidden,"));
 	ck_assert_ptr_null(strstr(err.msg, "notes"));
 	ck_assert_ptr_null(strstr(err.msg, ", dir,"));
+	ck_assert_ptr_null(strstr(err.msg, "/.no"));
 }
 END_TEST
 
@@ -251,6 +264,8 @@ static const struct {
 	 "name: slower\nflash:\n  lat: 900us\n  bw: 1MB/s\nthreads: 8\n"},
 	{"a base in place with a base", "inline",
 	 "name: inline\nflash:\n  lat: 10us\n  bw: 6GB/s\nthreads: 1\n"},
+	{"a word in a subfolder", "sub/deep",
+	 "name: deep\nflash:\n  lat: 10us\n  bw: 6GB/s\nthreads: 8\n"},
 	{"a path beside the file", "own.yaml",
 	 "name: own\nflash:\n  lat: 10us\n  bw: 6GB/s\nthreads: 8\n"},
 	{"a path above it", "../device/slow.yaml",
