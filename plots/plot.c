@@ -21,10 +21,19 @@ const struct figure_ops *figure_at(size_t i)
 	return i < FIGURE_COUNT ? figures[i] : NULL;
 }
 
+/* '_' is as good as '-'. */
+static bool names_figure(const char *text, const char *name)
+{
+	for (; *text && *name; text++, name++)
+		if (*text != *name && !(*text == '_' && *name == '-'))
+			return false;
+	return *text == *name;
+}
+
 const struct figure_ops *figure_find(const char *name)
 {
 	for (size_t i = 0; i < FIGURE_COUNT; i++)
-		if (strcmp(figures[i]->name, name) == 0)
+		if (names_figure(name, figures[i]->name))
 			return figures[i];
 	return NULL;
 }

@@ -27,7 +27,7 @@ struct figure_ops {
 #include "figures.h"
 #undef FIGURE
 
-const struct figure_ops *figure_find(const char *name); /* or NULL */
+const struct figure_ops *figure_find(const char *name); /* or NULL; '_' is as good as '-' */
 /* The i-th figure in the order of figures.h; NULL past the last. */
 const struct figure_ops *figure_at(size_t i);
 /* For figures: text as a double-quoted gnuplot string that cannot end early. */

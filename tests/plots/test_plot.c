@@ -176,6 +176,10 @@ END_TEST
 START_TEST(test_an_unknown_figure_is_not_found)
 {
 	ck_assert_ptr_null(figure_find("latencies"));
+	ck_assert_ptr_null(figure_find("latenc"));
+	ck_assert_ptr_eq(figure_find("predicted_vs_measured"),
+			 figure_find("predicted-vs-measured"));
+	ck_assert_ptr_nonnull(figure_find("predicted-vs-measured"));
 }
 END_TEST
 
