@@ -23,7 +23,7 @@ struct file_name {
 
 static struct file_name *file_of(const char *name)
 {
-	return (struct file_name *)(void *)((uintptr_t)name - offsetof(struct file_name, text));
+	return (struct file_name *)(void *)((char *)name - offsetof(struct file_name, text));
 }
 
 const char *ynode_file_new(const char *name)
