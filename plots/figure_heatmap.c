@@ -37,6 +37,7 @@ static size_t put_world(FILE *script, const char *world, const struct sweep_grou
 static void put_range(FILE *script, const struct sweep_group *group)
 {
 	double low = INFINITY, high = 0;
+	uint64_t windows = 1;
 	size_t places = 1;
 
 	if (!group->count)
@@ -45,10 +46,11 @@ static void put_range(FILE *script, const struct sweep_group *group)
 		low = fmin(low, group->rows[i]->total_ns_per_token / 1e6);
 		high = fmax(high, group->rows[i]->total_ns_per_token / 1e6);
 		places += i && group->rows[i]->chunk_bytes != group->rows[i - 1]->chunk_bytes;
+		if (group->rows[i]->window_tokens > windows)
+			windows = group->rows[i]->window_tokens;
 	}
 	fprintf(script, "low = %.6g\nhigh = %.6g\n", low, high > low ? high : low + 1);
-	fprintf(script, "windows = %llu\nchunks = %zu\n",
-		(unsigned long long)group->rows[group->count - 1]->window_tokens, places);
+	fprintf(script, "windows = %llu\nchunks = %zu\n", (unsigned long long)windows, places);
 }
 
 static int heatmap_data(FILE *script, const struct result_row *rows, size_t count, struct err *err)

@@ -17,35 +17,69 @@ static double ms(double ns)
 	return isfinite(ns) ? ns / 1e6 : 0;
 }
 
+/* Copy 'from' without the "policy." of its paths: a label has little room. */
+static void shorten(char *to, size_t size, const char *from)
+{
+	static const char prefix[] = "policy.";
+	size_t used = 0;
+
+	while (*from && used + 1 < size) {
+		if (strncmp(from, prefix, sizeof(prefix) - 1) == 0)
+			from += sizeof(prefix) - 1;
+		else
+			to[used++] = *from++;
+	}
+	to[used] = 0;
+}
+
 /* A bar's name: the policy, and what the trial sweeps where that is more than the policy. */
 static void put_label(FILE *script, const struct result_row *row)
 {
-	char label[4 * RESULT_TEXT];
+	char label[4 * RESULT_TEXT], trial[RESULT_TEXT];
 	const char *policy = row->policy[0] ? row->policy : row->experiment;
 
-	if (row->trial[0] && strncmp(row->trial, "policy=", 7) != 0)
-		snprintf(label, sizeof(label), "%s %s (%s)", policy, row->trial, row->world);
+	shorten(trial, sizeof(trial), row->trial);
+	if (trial[0] && strncmp(trial, "policy=", 7) != 0)
+		snprintf(label, sizeof(label), "%s %s, %s", policy, trial, row->world);
 	else
-		snprintf(label, sizeof(label), "%s (%s)", policy, row->world);
+		snprintf(label, sizeof(label), "%s, %s", policy, row->world);
 	figure_put_text(script, label);
 }
 
+static void put_bar(FILE *script, const struct result_row *row)
+{
+	double parts = ms(row->io_wait_ns_per_token) + ms(row->mem_ns_per_token) +
+		       ms(row->compute_ns_per_token);
+
+	put_label(script, row);
+	fprintf(script, " %.6g %.6g %.6g %.6g %.6g\n", ms(row->io_wait_ns_per_token),
+		ms(row->mem_ns_per_token), ms(row->compute_ns_per_token),
+		fmax(0, ms(row->total_ns_per_token) - parts), ms(row->total_ns_per_token));
+}
+
+static int is_first_of_trial(const struct result_row *rows, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (is_shown(&rows[j]) && strcmp(rows[j].trial_hash, rows[i].trial_hash) == 0)
+			return 0;
+	return 1;
+}
+
+/* A trial's worlds stand side by side, and a gap after them. */
 static int latency_data(FILE *script, const struct result_row *rows, size_t count, struct err *err)
 {
 	size_t shown = 0;
 
 	fputs("$bars << EOD\n", script);
 	for (size_t i = 0; i < count; i++) {
-		const struct result_row *row = &rows[i];
-		double parts = ms(row->io_wait_ns_per_token) + ms(row->mem_ns_per_token) +
-			       ms(row->compute_ns_per_token);
-
-		if (!is_shown(row))
+		if (!is_shown(&rows[i]) || !is_first_of_trial(rows, i))
 			continue;
-		put_label(script, row);
-		fprintf(script, " %.6g %.6g %.6g %.6g %.6g\n", ms(row->io_wait_ns_per_token),
-			ms(row->mem_ns_per_token), ms(row->compute_ns_per_token),
-			fmax(0, ms(row->total_ns_per_token) - parts), ms(row->total_ns_per_token));
+		if (shown)
+			fputs("\"\" 0 0 0 0 NaN\n", script);
+		for (size_t j = i; j < count; j++)
+			if (is_shown(&rows[j]) &&
+			    strcmp(rows[j].trial_hash, rows[i].trial_hash) == 0)
+				put_bar(script, &rows[j]);
 		shown++;
 	}
 	fputs("EOD\n", script);
@@ -55,7 +89,7 @@ static int latency_data(FILE *script, const struct result_row *rows, size_t coun
 const struct figure_ops figure_latency = {
 	.name = "latency",
 	.help = "time a token by component, a bar for each trial and world",
-	.width = 1100,
+	.width = 1300,
 	.height = 640,
 	.data = latency_data,
 	.body = "set title \"Latency per token by component\"\n"
@@ -63,8 +97,8 @@ const struct figure_ops figure_latency = {
 		"set style data histogram\n"
 		"set style histogram rowstacked\n"
 		"set style fill solid 0.9 border rgb \"white\"\n"
-		"set boxwidth 0.75\n"
-		"set xtics rotate by -40 left font \",8\"\n"
+		"set boxwidth 0.9\n"
+		"set xtics rotate by -50 left font \",8\" scale 0\n"
 		"set rmargin 12\n"
 		"set key top right\n"
 		"set yrange [0:*]\n"
