@@ -19,6 +19,8 @@ struct real_options {
 	unsigned threads;                    /* compute threads, at least 1 */
 	struct run_outcome needs;            /* of a dry run with world_null: sizes the store and the buffers */
 	uint64_t seed;
+	uint64_t tile_bytes;                 /* most bytes of a step that are read before they are used; 0 = 64 MiB (tests: less) */
+	bool keep_outputs;                   /* for real_world_verify(): keep each layer's last FFN input and output */
 };
 
 extern const struct world_ops world_real; /* 'world' is a struct real_world * */

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* real_forward.c - norms, attention and FFN of both families, as their rows come by */
+#include "real_forward.h"
+
+#include "rng.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const role_names[ROLE__COUNT] = {
+	[ROLE_ATTN_NORM] = "attn_norm.weight",	 [ROLE_ATTN_NORM_BIAS] = "attn_norm.bias",
+	[ROLE_QKV] = "attn_qkv.weight",		 [ROLE_QKV_BIAS] = "attn_qkv.bias",
+	[ROLE_OUT] = "attn_output.weight",	 [ROLE_OUT_BIAS] = "attn_output.bias",
+	[ROLE_FFN_NORM] = "ffn_norm.weight",	 [ROLE_FFN_NORM_BIAS] = "ffn_norm.bias",
+	[ROLE_UP_BIAS] = "ffn_up.bias",		 [ROLE_DOWN_BIAS] = "ffn_down.bias",
+	[ROLE_TOKEN] = "token_embd.weight",	 [ROLE_POSITION] = "position_embd.weight",
+	[ROLE_HEAD_NORM] = "output_norm.weight", [ROLE_HEAD_NORM_BIAS] = "output_norm.bias",
+};
+
+bool forward_role(enum tensor_role *role, struct model_tensor *tensor, const struct model *model,
+		  enum weight_type weights, enum region region, uint32_t layer, uint32_t i)
+{
+	const char *name;
+
+	if (!model_tensor_at(tensor, model, weights, region, layer, i))
+		return false;
+	name = tensor->name;
+	if (region == REGION_ATTENTION)
+		name = strchr(name + strlen("blk."), '.') + 1;
+	for (unsigned r = 0; r < ROLE__COUNT; r++)
+		if (strcmp(name, role_names[r]) == 0) {
+			*role = (enum tensor_role)r;
+			return true;
+		}
+	assert(0 && "every tensor has a role");
+	return false;
+}
+
+/* A matrix passes by; a vector is kept. */
+static bool role_is_matrix(enum tensor_role role)
+{
+	return role == ROLE_QKV || role == ROLE_OUT || role == ROLE_TOKEN || role == ROLE_POSITION;
+}
+
+static size_t round_floats(size_t count)
+{
+	return (count + 15) / 16 * 16; /* to cache lines */
+}
+
+/* Hand out the next 'count' floats; with memory NULL only count them. */
+static float *take(float **memory, size_t *used, size_t count)
+{
+	float *at = *memory ? *memory + *used : NULL;
+
+	*used += round_floats(count);
+	return at;
+}
+
+static void take_vectors(struct forward *f, size_t *used)
+{
+	static const enum region regions[] = {REGION_ATTENTION, REGION_EMBED};
+	struct model_tensor t;
+	enum tensor_role role;
+
+	for (size_t r = 0; r < 2; r++)
+		for (uint32_t i = 0;
+		     forward_role(&role, &t, f->o.model, f->o.weights, regions[r], 0, i); i++)
+			if (!role_is_matrix(role))
+				f->vectors[role] = take(&f->memory, used, t.dims[0]);
+}
+
+static size_t kv_floats(const struct forward *f)
+{
+	return f->o.model->layer_count * f->kv_width * f->o.ctx;
+}
+
+static size_t take_all(struct forward *f)
+{
+	size_t threads = pool_threads(f->o.pool), used = 0;
+
+	f->x = take(&f->memory, &used, f->d);
+	f->normed = take(&f->memory, &used, f->d);
+	f->qkv = take(&f->memory, &used, f->qkv_width);
+	f->mixed = take(&f->memory, &used, f->d);
+	f->out = take(&f->memory, &used, f->d);
+	f->accs = take(&f->memory, &used, threads * round_floats(f->d));
+	f->scores = take(&f->memory, &used, threads * round_floats(f->o.ctx));
+	f->logits = take(&f->memory, &used, f->o.model->vocab_count);
+	f->turns = take(&f->memory, &used, f->head_dim);
+	f->next[0] = take(&f->memory, &used, f->d);
+	f->next[1] = take(&f->memory, &used, f->d);
+	f->keys = take(&f->memory, &used, kv_floats(f));
+	f->values = take(&f->memory, &used, kv_floats(f));
+	take_vectors(f, &used);
+	return used;
+}
+
+/* History that never was: numbers of the size that norms and projections give. */
+static void fill_history(struct forward *f)
+{
+	struct rng rng = {f->o.seed};
+
+	for (size_t i = 0; i < kv_floats(f); i++) {
+		f->keys[i] = (float)(rng_unit(&rng) * 2 - 1);
+		f->values[i] = (float)(rng_unit(&rng) * 2 - 1);
+	}
+}
+
+int forward_open(struct forward *f, const struct forward_options *options, struct err *err)
+{
+	const struct model *m = options->model;
+	size_t floats;
+
+	memset(f, 0, sizeof(*f));
+	f->o = *options;
+	f->d = m->d_model;
+	f->head_dim = m->d_model / m->head_count;
+	f->kv_width = f->head_dim * m->kv_head_count;
+	f->qkv_width = f->d + 2 * f->kv_width;
+	if (f->o.ctx < 1 || f->o.ctx > m->position_count)
+		return err_set(err, EINVAL,
+			       "ctx: got %" PRIu64 " tokens, expected 1 to %" PRIu64
+			       " (position_count of model '%s')",
+			       f->o.ctx, m->position_count, m->name);
+	floats = take_all(f);
+	f->memory = aligned_alloc(64, floats * sizeof(*f->memory));
+	if (!f->memory)
+		return err_nomem(err, "KV cache and activations", floats * sizeof(*f->memory));
+	memset(f->memory, 0, floats * sizeof(*f->memory));
+	take_all(f);
+	fill_history(f);
+	return 0;
+}
+
+void forward_close(struct forward *f)
+{
+	free(f->memory);
+	memset(f, 0, sizeof(*f));
+}
+
+uint32_t forward_token_id(const struct forward *f, uint32_t token)
+{
+	return (uint32_t)(rng_mix(f->o.seed ^ rng_mix(token)) % f->o.model->vocab_count);
+}
+
+static uint32_t slot_of(const struct forward *f, uint32_t token)
+{
+	return (uint32_t)(token % f->o.ctx);
+}
+
+uint32_t forward_position_row(const struct forward *f, uint32_t token)
+{
+	return slot_of(f, token) + 2; /* OPT counts positions from 2 */
+}
+
+void forward_embedding_set(struct forward *f, unsigned which, const void *row)
+{
+	const uint16_t *halves = row;
+
+	assert(which < 2);
+	if (f->o.weights == WEIGHT_F32)
+		memcpy(f->next[which], row, f->d * sizeof(float));
+	else
+		for (size_t i = 0; i < f->d; i++)
+			f->next[which][i] = f16_to_f32(halves[i]);
+}
+
+/* Cosines and sines of this token's position, theta 10000. */
+static void find_turns(struct forward *f)
+{
+	size_t half = f->head_dim / 2;
+
+	for (size_t i = 0; i < half; i++) {
+		double turn =
+			slot_of(f, f->token) * pow(10000, -2.0 * (double)i / (double)f->head_dim);
+
+		f->turns[i] = (float)cos(turn);
+		f->turns[half + i] = (float)sin(turn);
+	}
+}
+
+void forward_token_begin(struct forward *f, uint32_t token)
+{
+	f->token = token;
+	for (size_t i = 0; i < f->d; i++)
+		f->x[i] = f->next[0][i] + f->next[1][i];
+	if (f->o.model->family == MODEL_FALCON)
+		find_turns(f);
+}
+
+static void normalise(const struct forward *f, float *to, const float *weight, const float *bias)
+{
+	double sum = 0, squares = 0, mean, scale;
+
+	for (size_t i = 0; i < f->d; i++)
+		sum += (double)f->x[i];
+	mean = sum / (double)f->d;
+	for (size_t i = 0; i < f->d; i++)
+		squares += ((double)f->x[i] - mean) * ((double)f->x[i] - mean);
+	scale = 1 / sqrt(squares / (double)f->d + 1e-5);
+	for (size_t i = 0; i < f->d; i++)
+		to[i] = (float)(((double)f->x[i] - mean) * scale) * weight[i] + bias[i];
+}
+
+void forward_head_begin(struct forward *f)
+{
+	normalise(f, f->normed, f->vectors[ROLE_HEAD_NORM], f->vectors[ROLE_HEAD_NORM_BIAS]);
+}
+
+/* y[i] = row_i . x on all threads. */
+struct gemv_job {
+	const struct forward *f;
+	const struct forward_rows *rows;
+	const float *x;
+	float *y;
+};
+
+static void gemv_run(void *arg, unsigned thread, unsigned threads)
+{
+	const struct gemv_job *job = arg;
+	const struct model_tensor *t = job->rows->tensor;
+	size_t begin = job->rows->count * thread / threads;
+	size_t end = job->rows->count * (thread + 1) / threads;
+
+	job->f->o.kernels->gemv(job->y + begin,
+				(const char *)job->rows->rows + begin * t->row_stride, t->type,
+				end - begin, t->dims[0], t->row_stride, job->x);
+}
+
+static void multiply(struct forward *f, float *y, const float *x, const struct forward_rows *rows)
+{
+	struct gemv_job job = {f, rows, x, y + rows->first};
+
+	pool_run(f->o.pool, gemv_run, &job);
+}
+
+static void rotate(const struct forward *f, float *head)
+{
+	size_t half = f->head_dim / 2;
+
+	for (size_t i = 0; i < half; i++) {
+		float a = head[i], b = head[half + i];
+
+		head[i] = a * f->turns[i] - b * f->turns[half + i];
+		head[half + i] = b * f->turns[i] + a * f->turns[half + i];
+	}
+}
+
+/* Where a key/value head's history of a layer begins. */
+static size_t kv_at(const struct forward *f, uint32_t layer, size_t kv_head)
+{
+	return (layer * f->o.model->kv_head_count + kv_head) * f->o.ctx * f->head_dim;
+}
+
+static void append_kv(struct forward *f, uint32_t layer)
+{
+	const float *k = f->qkv + f->d, *v = k + f->kv_width;
+
+	for (size_t h = 0; h < f->o.model->kv_head_count; h++) {
+		size_t at = kv_at(f, layer, h) + slot_of(f, f->token) * f->head_dim;
+
+		memcpy(f->keys + at, k + h * f->head_dim, f->head_dim * sizeof(*k));
+		memcpy(f->values + at, v + h * f->head_dim, f->head_dim * sizeof(*v));
+	}
+}
+
+struct attend_job {
+	struct forward *f;
+	uint32_t layer;
+};
+
+static void attend_run(void *arg, unsigned thread, unsigned threads)
+{
+	const struct attend_job *job = arg;
+	struct forward *f = job->f;
+	size_t heads = f->o.model->head_count, group = heads / f->o.model->kv_head_count;
+	float *scores = f->scores + thread * round_floats(f->o.ctx);
+
+	for (size_t h = heads * thread / threads; h < heads * (thread + 1) / threads; h++) {
+		size_t at = kv_at(f, job->layer, h / group);
+
+		f->o.kernels->attend(f->mixed + h * f->head_dim, f->qkv + h * f->head_dim,
+				     f->keys + at, f->values + at, f->o.ctx, f->head_dim,
+				     f->head_dim, scores);
+	}
+}
+
+static void attend(struct forward *f, uint32_t layer)
+{
+	const struct model *m = f->o.model;
+	struct attend_job job = {f, layer};
+
+	if (f->vectors[ROLE_QKV_BIAS])
+		for (size_t i = 0; i < f->qkv_width; i++)
+			f->qkv[i] += f->vectors[ROLE_QKV_BIAS][i];
+	if (m->family == MODEL_FALCON)
+		for (size_t h = 0; h < m->head_count + m->kv_head_count; h++)
+			rotate(f, f->qkv + h * f->head_dim);
+	append_kv(f, layer);
+	pool_run(f->o.pool, attend_run, &job);
+}
+
+static void add_out(struct forward *f, const float *bias)
+{
+	for (size_t i = 0; i < f->d; i++)
+		f->x[i] += f->out[i] + (bias ? bias[i] : 0);
+}
+
+/* All rows of a tensor have come: what they make possible. */
+static void tensor_done(struct forward *f, enum tensor_role role, uint32_t layer)
+{
+	bool opt = f->o.model->family == MODEL_OPT;
+
+	if (role == ROLE_ATTN_NORM_BIAS)
+		normalise(f, f->normed, f->vectors[ROLE_ATTN_NORM], f->vectors[role]);
+	else if (role == (opt ? ROLE_QKV_BIAS : ROLE_QKV))
+		attend(f, layer);
+	else if (role == (opt ? ROLE_OUT_BIAS : ROLE_OUT))
+		add_out(f, f->vectors[ROLE_OUT_BIAS]);
+	else if (role == ROLE_FFN_NORM_BIAS)
+		normalise(f, f->normed, f->vectors[ROLE_FFN_NORM], f->vectors[role]);
+}
+
+/* The next token's rows pass by with all the others. */
+static void keep_embedding(struct forward *f, const struct forward_rows *rows, unsigned which,
+			   uint64_t row)
+{
+	if (row >= rows->first && row - rows->first < rows->count)
+		forward_embedding_set(f, which,
+				      (const char *)rows->rows +
+					      (row - rows->first) * rows->tensor->row_stride);
+}
+
+void forward_rows(struct forward *f, const struct forward_rows *rows)
+{
+	uint32_t next = f->token + 1;
+
+	switch (rows->role) {
+	case ROLE_QKV:
+		multiply(f, f->qkv, f->normed, rows);
+		break;
+	case ROLE_OUT:
+		multiply(f, f->out, f->mixed, rows);
+		break;
+	case ROLE_TOKEN:
+		multiply(f, f->logits, f->normed, rows);
+		keep_embedding(f, rows, 0, forward_token_id(f, next));
+		break;
+	case ROLE_POSITION:
+		keep_embedding(f, rows, 1, forward_position_row(f, next));
+		break;
+	default:
+		assert(rows->count == 1 && !role_is_matrix(rows->role));
+		memcpy(f->vectors[rows->role], rows->rows, rows->tensor->row_bytes);
+	}
+	if (rows->first + rows->count == rows->tensor->dims[1])
+		tensor_done(f, rows->role, rows->layer);
+}
+
+static float *acc_of(const struct forward *f, unsigned thread)
+{
+	return f->accs + thread * round_floats(f->d);
+}
+
+void forward_ffn_begin(struct forward *f)
+{
+	memset(f->accs, 0, pool_threads(f->o.pool) * round_floats(f->d) * sizeof(*f->accs));
+}
+
+struct ffn_job {
+	struct forward *f;
+	const struct ffn_rows *rows;
+	const uint32_t *pointer;  /* neuron of each row, where only some are asked for */
+	const uint64_t *demanded; /* NULL: all rows */
+};
+
+static void ffn_part(const struct ffn_job *job, unsigned thread, size_t begin, size_t end)
+{
+	struct ffn_rows part = *job->rows;
+
+	part.up = (const char *)part.up + begin * part.row_stride;
+	part.down = (const char *)part.down + begin * part.row_stride;
+	part.bias = part.bias ? part.bias + begin : NULL;
+	part.rows = end - begin;
+	job->f->o.kernels->ffn_apart(acc_of(job->f, thread), &part, job->f->normed);
+}
+
+static void ffn_run(void *arg, unsigned thread, unsigned threads)
+{
+	const struct ffn_job *job = arg;
+	size_t row = job->rows->rows * thread / threads;
+	size_t end = job->rows->rows * (thread + 1) / threads;
+
+	if (!job->demanded) {
+		ffn_part(job, thread, row, end);
+		return;
+	}
+	while (row < end) {
+		size_t first;
+
+		while (row < end && !bits_get(job->demanded, job->pointer[row]))
+			row++;
+		for (first = row; row < end && bits_get(job->demanded, job->pointer[row]); row++)
+			;
+		ffn_part(job, thread, first, row);
+	}
+}
+
+void forward_ffn_rows(struct forward *f, const struct ffn_rows *rows)
+{
+	struct ffn_job job = {.f = f, .rows = rows};
+
+	pool_run(f->o.pool, ffn_run, &job);
+}
+
+void forward_ffn_store(struct forward *f, const struct store *store, uint32_t layer,
+		       const uint64_t *demanded)
+{
+	const struct store_layer *l = &store->layers[layer];
+	const struct ffn_rows rows = {
+		.up = l->matrix,
+		.down = l->matrix + store->row_bytes / 2,
+		.type = f->o.weights,
+		.rows = l->num_used,
+		.n = f->d,
+		.row_stride = store->row_bytes,
+		.bias = l->bias,
+	};
+	struct ffn_job job = {f, &rows, l->pointer, demanded};
+
+	pool_run(f->o.pool, ffn_run, &job);
+}
+
+void forward_ffn_end(struct forward *f)
+{
+	unsigned threads = pool_threads(f->o.pool);
+
+	memcpy(f->out, f->accs, f->d * sizeof(*f->out));
+	for (unsigned t = 1; t < threads; t++)
+		for (size_t i = 0; i < f->d; i++)
+			f->out[i] += acc_of(f, t)[i];
+	add_out(f, f->vectors[ROLE_DOWN_BIAS]);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* real_forward.h - one token through OPT or Falcon, in whatever pieces the weights come by
+ *
+ * Weights are handed in as rows, in the order in which they lie in their region (model.h): all at
+ *once where they are resident, tile by tile where they stream from flash.  The forward pass keeps
+ *what it needs of them (norms, biases) and multiplies the rest as it passes; it never keeps a
+ *matrix.
+ *
+ *	OPT:     x += Wo attend(qkv(norm(x)));  x += down relu(up norm(x))
+ *	Falcon:  n = norm(x);  x += Wo attend(rotate(qkv(n)));  x += down relu(up n)
+ *
+ * This is a replay: token ids are seeded, the KV cache is full of synthetic history, token t stands
+ *at slot and position t mod ctx, and attention sees exactly ctx tokens, itself among them. */
+#ifndef FLASH_REAL_FORWARD_H
+#define FLASH_REAL_FORWARD_H
+
+#include "model.h"
+#include "real_kernels.h"
+#include "real_store.h"
+
+/* What a tensor of REGION_ATTENTION or REGION_EMBED is to the pass. */
+enum tensor_role {
+	ROLE_ATTN_NORM,
+	ROLE_ATTN_NORM_BIAS,
+	ROLE_QKV,
+	ROLE_QKV_BIAS,
+	ROLE_OUT,
+	ROLE_OUT_BIAS,
+	ROLE_FFN_NORM,
+	ROLE_FFN_NORM_BIAS,
+	ROLE_UP_BIAS,
+	ROLE_DOWN_BIAS,
+	ROLE_TOKEN,
+	ROLE_POSITION,
+	ROLE_HEAD_NORM,
+	ROLE_HEAD_NORM_BIAS,
+	ROLE__COUNT
+};
+
+struct forward_options {
+	const struct model *model; /* outlives the pass, as do kernels and pool */
+	enum weight_type weights;
+	const struct kernels *kernels;
+	struct pool *pool;
+	uint64_t ctx, seed;
+};
+
+struct forward {
+	struct forward_options o;
+	size_t d, head_dim, kv_width, qkv_width;
+	float *memory;		     /* all below, one allocation */
+	float *x;		     /* [d] the residual stream */
+	float *normed;		     /* [d] what the next matrix is multiplied with */
+	float *qkv;		     /* [qkv_width] */
+	float *mixed;		     /* [d] the heads' outputs, side by side */
+	float *out;		     /* [d] of the projection, then of the FFN */
+	float *accs;		     /* [threads][d] the FFN's sums */
+	float *scores;		     /* [threads][ctx] */
+	float *logits;		     /* [vocab_count] */
+	float *turns;		     /* [head_dim] rotary cosines, then sines */
+	float *next[2];		     /* [d] rows of the next token's embedding and position */
+	float *keys, *values;	     /* [layer][kv head][ctx][head_dim] */
+	float *vectors[ROLE__COUNT]; /* of the layer at hand; NULL where the family has none */
+	uint32_t token;
+};
+
+MUST_CHECK int forward_open(struct forward *f, const struct forward_options *options,
+			    struct err *err);
+void forward_close(struct forward *f); /* zeroed is fine */
+
+uint32_t forward_token_id(const struct forward *f, uint32_t token);
+uint32_t forward_position_row(const struct forward *f, uint32_t token); /* OPT */
+
+/* x = the embedding kept for this token (forward_rows of a head step, or forward_embedding_set). */
+void forward_token_begin(struct forward *f, uint32_t token);
+/* Keep a row as the embedding (which = 0) or position (1) of the token to come. */
+void forward_embedding_set(struct forward *f, unsigned which, const void *row);
+/* Normalise x for the head; before its rows. */
+void forward_head_begin(struct forward *f);
+
+/* Rows [first, first + count) of a tensor, in order; the last ones bring the pass on. */
+struct forward_rows {
+	enum tensor_role role;
+	const struct model_tensor *tensor;
+	uint32_t layer;
+	uint64_t first, count;
+	const void *rows;
+};
+void forward_rows(struct forward *f, const struct forward_rows *rows);
+
+/* The FFN over any rows, in any order: begin, rows..., end. */
+void forward_ffn_begin(struct forward *f);
+void forward_ffn_rows(struct forward *f, const struct ffn_rows *rows);
+/* Rows of a layer's store; only those of 'demanded' where it is not NULL. */
+void forward_ffn_store(struct forward *f, const struct store *store, uint32_t layer,
+		       const uint64_t *demanded);
+void forward_ffn_end(struct forward *f); /* out = the sum, x += out and the bias */
+
+/* The role of a region's i-th tensor; false when there is none. */
+bool forward_role(enum tensor_role *role, struct model_tensor *tensor, const struct model *model,
+		  enum weight_type weights, enum region region, uint32_t layer, uint32_t i);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* real_world.c - opens the real world, and steps its clock and books
+ *
+ * Time is booked by laps: between token_begin() and token_end() every nanosecond goes to io_wait,
+ * mem or compute, in the order in which a step passes through them.  What passes between two steps
+ * is the run loop deciding, and is booked as mem with the step that it decided. */
+#include "real_world.h"
+
+#include "real_state.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { OUTSIDE_SLACK_BYTES = 1024 * 1024, OUTSIDE_SLACK_PART = 256 };
+
+uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+int real_tile_wait(struct real_world *real, struct err *err)
+{
+	struct step_cost *cost = &real->cost;
+
+	if (stream_wait(&real->stream, err))
+		return err->code;
+	real_lap(real, &cost->io_wait_ns);
+	cost->io_ns += real->stream.done.service_ns;
+	cost->read_count += real->stream.done.count;
+	cost->read_bytes += real->stream.done.bytes;
+	real->own_bytes += real->stream.done.bytes;
+	return 0;
+}
+
+static int real_token_begin(void *world, uint32_t token, struct err *err)
+{
+	struct real_world *real = world;
+
+	(void)err;
+	real->token_begin_ns = real->mark_ns = clock_ns();
+	forward_token_begin(&real->forward, token);
+	return 0;
+}
+
+static int real_submit(void *world, const struct plan *plan, uint64_t *ticket, struct err *err)
+{
+	struct real_world *real = world;
+
+	if (real->open)
+		return err_set(err, EBUSY,
+			       "world real: ticket %" PRIu64
+			       " is not computed yet, and overlap is none",
+			       real->ticket);
+	real->cost = (struct step_cost){0};
+	real_lap(real, &real->cost.mem_ns);
+	if (stream_plan(&real->stream, plan, err))
+		return err->code;
+	real_lap(real, &real->cost.io_wait_ns);
+	real->open = true;
+	*ticket = ++real->ticket;
+	return 0;
+}
+
+static int real_compute(void *world, const struct plan *plan, uint64_t ticket,
+			struct step_cost *cost, struct err *err)
+{
+	struct real_world *real = world;
+	uint32_t layer = plan->demand.layer;
+	int code;
+
+	if (!real->open || ticket != real->ticket)
+		return err_set(err, EINVAL, "world real: ticket %" PRIu64 " is not open", ticket);
+	real->open = false;
+	switch (plan->demand.kind) {
+	case STEP_ATTENTION:
+		code = real_step_region(real, REGION_ATTENTION, layer, err);
+		break;
+	case STEP_FFN:
+		code = real_step_ffn(real, plan, err);
+		break;
+	default:
+		code = real_step_region(real, REGION_EMBED, 0, err);
+	}
+	*cost = real->cost;
+	return code;
+}
+
+static int real_token_end(void *world, uint64_t *total_ns, struct err *err)
+{
+	const struct real_world *real = world;
+
+	(void)err;
+	*total_ns = clock_ns() - real->token_begin_ns;
+	return 0;
+}
+
+const struct world_ops world_real = {
+	.name = "real",
+	.token_begin = real_token_begin,
+	.submit = real_submit,
+	.compute = real_compute,
+	.token_end = real_token_end,
+};
+
+/* The engine that the policy and the target ask for together. */
+static int choose_engine(struct real_world *real, struct err *err)
+{
+	enum read_engine asked = (enum read_engine)real->options.config->read_engine;
+	bool emulated = real->options.target->is_emulated;
+
+	real->engine = asked;
+	if (asked == READ_AUTO)
+		real->engine = emulated ? READ_EMULATED : READ_PREAD;
+	if (asked == READ_EMULATED && !emulated)
+		return err_set(
+			err, EINVAL,
+			"read_engine: emulated, but the target is the disk; name a device with "
+			"an `emulated:` mapping as target");
+	if (asked == READ_PREAD && emulated)
+		return err_set(err, EINVAL,
+			       "read_engine: pread, but the target '%s' is an emulated device",
+			       real->options.target->name);
+	return 0;
+}
+
+static int open_files(struct real_world *real, struct err *err)
+{
+	const struct real_options *o = &real->options;
+	struct reader_options reader = {
+		.in_flight = (unsigned)o->config->in_flight,
+		.emulated = o->target->is_emulated ? &o->target->emulated : NULL,
+		.seed = o->seed,
+	};
+
+	if (choose_engine(real, err) ||
+	    real_model_open(&real->model, o->model_dir, policy_layout(o->config), o->model, err))
+		return err->code;
+	if (real_model_weights(real->model) != real->weights)
+		return err_set(err, EINVAL, "%s: holds %s weights, the policy says %s",
+			       real_model_path(real->model, 0),
+			       weight_type_words[real_model_weights(real->model)].text,
+			       weight_type_words[real->weights].text);
+	reader.engine = real->engine;
+	for (unsigned i = 0; i < READER_FILES; i++)
+		reader.paths[i] = real_model_path(real->model, i);
+	if (reader_open(&real->reader, &reader, err))
+		return err->code;
+	if (o->model->row_align % reader_align(real->reader) != 0)
+		return err_set(
+			err, ENOTSUP,
+			"%s: rows are padded to %" PRIu64
+			" bytes, direct I/O here needs %zu: make the model with row_align 4KiB",
+			real_model_path(real->model, 1), o->model->row_align,
+			reader_align(real->reader));
+	return 0;
+}
+
+/* The longest row that can be cut by a tile's end. */
+static uint64_t longest_row(const struct real_world *real)
+{
+	const struct model *m = real->options.model;
+	uint64_t longest = model_row_stride(m, real->weights, REGION_BUNDLE);
+	static const enum region regions[] = {REGION_EMBED, REGION_ATTENTION};
+	struct model_tensor t;
+
+	for (unsigned r = 0; r < 2; r++)
+		for (uint32_t i = 0; model_tensor_at(&t, m, real->weights, regions[r], 0, i); i++)
+			if (t.row_stride > longest)
+				longest = t.row_stride;
+	return longest;
+}
+
+static int open_stream(struct real_world *real, struct err *err)
+{
+	const struct policy_config *config = real->options.config;
+	const struct model *m = real->options.model;
+	uint64_t row = model_row_stride(m, real->weights, policy_layout(config)->regions[0]);
+	uint64_t chunk = config->chunk == CHUNK_ROW ? row : config->chunk;
+	struct stream_needs needs = {
+		.bytes = real->options.needs.read_bytes_peak,
+		.tile_bytes =
+			real->options.tile_bytes ? real->options.tile_bytes : STREAM_MOST_BYTES,
+		.row_most = longest_row(real),
+		.slots_most = (uint32_t)m->d_ffn,
+	};
+
+	needs.piece_least = chunk < row ? chunk : row;
+	if (config->dense_chunk < needs.piece_least)
+		needs.piece_least = config->dense_chunk;
+	needs.piece_most = chunk > row ? chunk : row;
+	if (config->dense_chunk > needs.piece_most)
+		needs.piece_most = config->dense_chunk;
+	return stream_open(&real->stream, real->model, real->reader, &needs, err);
+}
+
+static int open_records(struct real_world *real, struct err *err)
+{
+	const struct model *m = real->options.model;
+	size_t words = bits_words((uint32_t)m->d_ffn);
+
+	real->rows = calloc(m->d_ffn, sizeof(*real->rows));
+	real->attention = calloc(m->layer_count, sizeof(*real->attention));
+	real->records = calloc(m->layer_count, sizeof(*real->records));
+	if (!real->rows || !real->attention || !real->records)
+		return err_nomem(err, "the real world", m->d_ffn * sizeof(*real->rows));
+	for (uint64_t i = 0; i < m->layer_count; i++) {
+		struct ffn_record *record = &real->records[i];
+
+		record->in = calloc(2 * m->d_model, sizeof(*record->in));
+		record->rows = calloc(words, sizeof(*record->rows));
+		if (!record->in || !record->rows)
+			return err_nomem(err, "a layer's record", 2 * m->d_model * sizeof(float));
+		record->out = record->in + m->d_model;
+	}
+	return 0;
+}
+
+/* Each layer gets room for the most rows that the dry run saw in it. */
+static int open_store(struct real_world *real, struct err *err)
+{
+	const struct real_options *o = &real->options;
+	uint32_t pinned = policy_pinned_rows(o->policy);
+	uint32_t *capacity = calloc(o->model->layer_count, sizeof(*capacity));
+
+	if (!capacity)
+		return err_nomem(err, "the store", o->model->layer_count * sizeof(*capacity));
+	for (uint64_t i = 0; i < o->model->layer_count; i++)
+		capacity[i] = o->needs.rows_peaks[i] > pinned ? o->needs.rows_peaks[i] : pinned;
+	(void)!store_open(&real->store, (enum store_kind)o->config->store, o->model, real->weights,
+			  capacity, err);
+	free(capacity);
+	return err->code;
+}
+
+static int open_compute(struct real_world *real, struct err *err)
+{
+	const struct real_options *o = &real->options;
+	struct forward_options forward = {
+		.model = o->model,
+		.weights = real->weights,
+		.kernels = kernels_best(),
+		.ctx = o->ctx,
+		.seed = o->seed,
+	};
+
+	if (pool_open(&real->pool, o->threads, err))
+		return err->code;
+	forward.pool = real->pool;
+	return forward_open(&real->forward, &forward, err);
+}
+
+/* What others have counted until now; not knowing is fine until reconcile. */
+static void look_outside(struct real_world *real)
+{
+	struct err err = {0};
+
+	real->outside_known =
+		reader_outside_count(real->reader, &real->outside_before_bytes, &err) == 0;
+}
+
+int real_world_open(struct real_world **out, const struct real_options *options, struct err *err)
+{
+	struct real_world *real = calloc(1, sizeof(*real));
+
+	*out = NULL;
+	if (!real)
+		return err_nomem(err, "the real world", sizeof(*real));
+	assert(options->threads > 0);
+	real->options = *options;
+	real->weights = (enum weight_type)options->config->weights;
+	real->embed_kept_bytes = policy_kept_bytes(options->policy, REGION_EMBED);
+	real->attention_kept_bytes = policy_kept_bytes(options->policy, REGION_ATTENTION);
+	/* The reader first: an emulated device forks, and should not share large memory. */
+	if (open_files(real, err) || open_stream(real, err) || open_records(real, err) ||
+	    open_store(real, err) || open_compute(real, err))
+		goto fail;
+	look_outside(real);
+	real->mark_ns = clock_ns();
+	if (real_load(real, err))
+		goto fail;
+	*out = real;
+	return 0;
+fail:
+	real_world_close(real);
+	return err->code;
+}
+
+void real_world_close(struct real_world *real)
+{
+	if (!real)
+		return;
+	stream_close(&real->stream);
+	for (uint64_t i = 0; real->records && i < real->options.model->layer_count; i++) {
+		free(real->records[i].in);
+		free(real->records[i].rows);
+		free(real->attention[i]);
+	}
+	free(real->records);
+	free(real->attention);
+	free(real->embed);
+	free(real->rows);
+	forward_close(&real->forward);
+	store_close(&real->store);
+	pool_close(real->pool);
+	reader_close(real->reader);
+	real_model_close(real->model);
+	free(real);
+}
+
+int real_world_reconcile(struct real_world *real, struct err *err)
+{
+	uint64_t now, outside, slack = 0;
+
+	if (!real->outside_known)
+		return err_set(err, ENOTSUP, "no outside count of bytes read on this host");
+	if (reader_outside_count(real->reader, &now, err))
+		return err->code;
+	outside = now - real->outside_before_bytes - real->excused_bytes;
+	/* The kernel counts its own reads of block maps, and pages of our program, with ours; a
+	 * device process counts nothing else. */
+	if (real->engine != READ_EMULATED)
+		slack = OUTSIDE_SLACK_BYTES + real->own_bytes / OUTSIDE_SLACK_PART;
+	if (outside < real->own_bytes || outside - real->own_bytes > slack)
+		return err_set(err, EPROTO,
+			       "bytes read: %" PRIu64 " by our own count, %" PRIu64
+			       " by %s, expected the same or at most %" PRIu64 " more",
+			       real->own_bytes, outside,
+			       real->engine == READ_EMULATED ? "the device" : "the kernel", slack);
+	return 0;
+}
