@@ -23,7 +23,7 @@ head_count: 4
 kv_head_count: 4
 vocab_count: 512
 position_count: 64
-activity: {active_frac: 5%, active_first_frac: 3%, active_last_frac: 7%, window_tokens: 4, resident_frac: 24%, new_frac: 2.6%, overlap_frac: 50%, hot_frac: 35%}
+activity: {active_frac: 3.3%, active_first_frac: 1.6%, active_last_frac: 5.4%, window_tokens: 5, resident_frac: 24%, new_frac: 2.4%, overlap_frac: 53%, hot_frac: 28%}
 END
 "$flashcast" model synth ./tiny.yaml -o model
 "$flashcast" model inspect model | grep -q bundle
