@@ -101,7 +101,8 @@ double traffic_foreign_frac(const struct traffic *before, const struct traffic *
 	return foreign / (own > 0x1p20 ? own : 0x1p20);
 }
 
-/* The first "model name" of /proc/cpuinfo; machines that have none are named by their architecture. */
+/* The first "model name" of /proc/cpuinfo; machines that have none are named by their architecture.
+ */
 static void cpu_name(char *text, size_t size, const char *otherwise)
 {
 	char line[LINE];
