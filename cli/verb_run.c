@@ -7,8 +7,27 @@
 #include "runner.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Set by the first ctrl-C: the runs at hand finish and land; a second one ends the process. */
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopped = 1;
+}
+
+static void stop_on_interrupt(void)
+{
+	struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
 
 struct run_args {
 	const char *dir, *world, *shard;
@@ -82,7 +101,8 @@ static int run_experiment(const char *path, const struct run_args *args, bool va
 	struct runner_options options = {.dir = args->dir,
 					 .jobs = (unsigned)args->jobs,
 					 .resume = args->resume,
-					 .layers = args->layers};
+					 .layers = args->layers,
+					 .stop = &stopped};
 	struct runner_totals totals = {0};
 	struct err later = {
 		0}; /* what failed in some trial must not keep the figures from being drawn */
@@ -93,6 +113,7 @@ static int run_experiment(const char *path, const struct run_args *args, bool va
 	    experiment_load(&experiment, path, args->sets.items, args->sets.count, err) ||
 	    choose_worlds(&options, &experiment, validate ? "both" : args->world, err))
 		goto out;
+	stop_on_interrupt();
 	options.progress = progress_open(experiment.name, (double)experiment.trial_count);
 	if (runner_run(&totals, &experiment, &options, &later) && totals.done + totals.kept == 0) {
 		*err = later;

@@ -165,8 +165,10 @@ static void sim_run_slot(struct runner *runner, struct slot *slot, struct trace_
 
 	trial_describe(&slot->row, slot->trial, "sim");
 	if (config_write(runner, slot->trial, &err) == 0 &&
-	    trial_run_sim(&slot->row, &slot->list, slot->trial, cache, &err) == 0)
+	    trial_run_sim(&slot->row, &slot->list, slot->trial, cache, &err) == 0) {
 		trial_summarise(&slot->row, &slot->list);
+		trial_sim_uncertainty(&slot->row, slot->trial);
+	}
 	pthread_mutex_lock(&runner->lock);
 	slot->done = true;
 	if (err.code)

@@ -86,6 +86,10 @@ MUST_CHECK int trial_run_real(struct result_row *row, struct token_list *list,
 			      const struct trial *trial, struct trace_cache *cache, uint32_t repeat,
 			      struct err *err);
 
+/* After the summary of a sim row: how far the prediction may be off, from its profile's own errors,
+ * into spread_frac: the flash fit's on the share that waits for flash, the noise floor of the
+ * measurements on the rest. */
+void trial_sim_uncertainty(struct result_row *row, const struct trial *trial);
 /* Means, quantiles, spread and noise floor of all repeats, from the token lines.
  *
  * With m_i the mean total of repeat i over the measured tokens, over n repeats: spread_frac is half

@@ -101,6 +101,7 @@ int trial_real_open(struct trial_real **out, const struct trial *trial, struct t
 	if (!real)
 		return err_nomem(err, "a real trial", sizeof(*real));
 	real->trial = trial;
+	host_peak_reset();
 	if (model_folder(real->folder, trial, err) || trace_cache_get(cache, trial, &trace, err) ||
 	    policy_open(&real->policy, &trial->policy, &trial->model, trace, err) ||
 	    open_world(real, err)) {

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
@@ -136,9 +135,26 @@ char *host_name(char *text, size_t size)
 	return text;
 }
 
+void host_peak_reset(void)
+{
+	FILE *file = fopen("/proc/self/clear_refs", "w");
+
+	if (!file)
+		return;
+	fputs("5", file); /* the peak only, see proc(5) */
+	fclose(file);
+}
+
 uint64_t host_peak_bytes(void)
 {
-	struct rusage usage;
+	char line[LINE];
+	FILE *file = fopen("/proc/self/status", "r");
+	unsigned long long kib = 0;
 
-	return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmHWM: %llu kB", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib * 1024;
 }

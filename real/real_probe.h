@@ -95,7 +95,9 @@ double traffic_foreign_frac(const struct traffic *before, const struct traffic *
 
 /* "CPU model, kernel release" of this host, for provenance. Returns 'text'. */
 char *host_name(char *text, size_t size);
-/* Peak resident bytes of this process so far (0 = unknown). */
+/* Peak resident bytes of this process since the last reset, or since it began where the kernel
+ * resets nothing (0 = unknown). */
+void host_peak_reset(void);
 uint64_t host_peak_bytes(void);
 
 #endif
