@@ -295,7 +295,9 @@ static int fit_ffn(struct calibration *c, const struct model *model, enum weight
 		y[count++] = step->compute_ns;
 	}
 	if (line_fit(&line, x, y, count, err))
-		return err_where(err, "FFN");
+		return err_where(
+			err, "FFN steps that take no longer with more rows: this host is too busy "
+			     "to calibrate on, or the model too small");
 	compute->ffn_f16_bytes_per_s = compute->ffn_f32_bytes_per_s = line.rate * 1e9;
 	compute->ffn_ns = line.fixed;
 	c->ffn_error_frac = line.error_frac;

@@ -28,12 +28,12 @@ END
 "$flashcast" model synth ./tiny.yaml -o model
 "$flashcast" model inspect model | grep -q bundle
 
-if ! "$flashcast" calibrate --dir model --time 3s --name disk -o disk.yaml 2>err.txt; then
+if ! "$flashcast" calibrate --dir model --time 3s --threads 1 --name disk -o disk.yaml 2>err.txt; then
 	grep -q "direct I/O" err.txt && { echo "no direct I/O here"; exit 77; }
 	cat err.txt
 	exit 1
 fi
-"$flashcast" calibrate --dir model --device emulated-m1-max --time 3s --name emulated -o emulated.yaml
+"$flashcast" calibrate --dir model --device emulated-m1-max --time 3s --threads 1 --name emulated -o emulated.yaml
 
 cat >sweep.yaml <<'END'
 experiment: tiny
@@ -46,7 +46,7 @@ ctx: 32
 tokens: 8
 warmup: 4
 repeats: 2
-threads: 2
+threads: 1
 worlds: [sim, real]
 sweep:
   - product: {policy: [naive, hybrid, predictor, window, bundle]}
