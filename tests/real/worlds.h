@@ -15,13 +15,16 @@ enum { WORLD_TOKENS = 12, WORLD_LAYERS = 2, WORLD_WORDS = 4, WORLD_CTX = 8 };
 struct bench_options {
 	struct model model; /* of WORLD_LAYERS layers and at most 64 * WORLD_WORDS neurons */
 	const char *policy; /* YAML */
+	const char *dir;    /* where its files are; NULL: made, and removed at the end */
 	const struct real_target *target; /* NULL: the disk */
 	uint64_t tile_bytes;
-	unsigned threads; /* 0 = 2 */
+	unsigned threads;     /* 0 = 2 */
+	uint32_t token_count; /* 0 = WORLD_TOKENS */
 };
 
 struct bench {
 	char dir[TINY_PATH];
+	bool own_dir;
 	struct model model;
 	struct trace trace;
 	struct policy_config config;
@@ -142,14 +145,19 @@ static inline void bench_make(struct bench *b, const struct bench_options *o)
 	b->model = o->model;
 	ck_assert_uint_le(b->model.d_ffn, 64 * WORLD_WORDS);
 	ck_assert_uint_eq(b->model.layer_count, WORLD_LAYERS);
-	dir_make(b->dir);
 	fixture_config(&b->config, o->policy);
+	b->own_dir = !o->dir;
+	if (o->dir)
+		snprintf(b->dir, sizeof(b->dir), "%s", o->dir);
+	else
+		dir_make(b->dir);
+	if (b->own_dir)
+		tiny_synth(b->dir, &b->model, (enum weight_type)b->config.weights);
 	fixture_trace(&b->trace, &b->model, WORLD_TOKENS, 7, 0.1);
-	tiny_synth(b->dir, &b->model, (enum weight_type)b->config.weights);
 	ck_ok(policy_open(&b->policy, &b->config, &b->model, &b->trace, &err));
 	b->run = (struct run_options){.model = &b->model,
 				      .policy = b->policy,
-				      .token_count = WORLD_TOKENS,
+				      .token_count = o->token_count ? o->token_count : WORLD_TOKENS,
 				      .ops = &world_null,
 				      .book = sum_books,
 				      .book_arg = &b->sums};
@@ -192,7 +200,8 @@ static inline void bench_close(struct bench *b)
 	real_world_close(b->real);
 	policy_close(b->policy);
 	trace_fini(&b->trace);
-	dir_remove(b->dir);
+	if (b->own_dir)
+		dir_remove(b->dir);
 }
 
 #endif
