@@ -103,7 +103,7 @@ int real_step_region(struct real_world *real, enum region region, uint32_t layer
 		forward_head_begin(&real->forward);
 	used = region_walk_feed(&walk, real, kept, kept_bytes);
 	if (real->stream.lane_count > 0)
-		stream_carry_in(&real->stream, kept + used, kept_bytes - used);
+		stream_carry_in(&real->stream, kept ? kept + used : NULL, kept_bytes - used);
 	while (real->stream.lane_count > 0) {
 		const struct lane *lane = &real->stream.lanes[0];
 		uint64_t count = lane_count_bytes(lane);

@@ -75,10 +75,10 @@ static void layer_windows(struct stats *s)
 static void layer_overlap(struct stats *s, uint64_t *both, uint64_t *fired)
 {
 	for (uint32_t t = 1; t < s->tokens; t++) {
-		const uint64_t *set = s->sets + t * s->words;
+		const uint64_t *before = s->sets + (t - 1) * s->words, *set = before + s->words;
 
 		for (size_t w = 0; w < s->words; w++)
-			s->joined[w] = set[w] & set[w - s->words];
+			s->joined[w] = set[w] & before[w];
 		*both += set_count(s->joined, s->words);
 		*fired += set_count(set, s->words);
 	}
