@@ -163,11 +163,36 @@ static double fit_noise(const struct probe_flash_point *point)
 	return point->in_flight == deepest ? noise : SHALLOW_DISTRUST * noise;
 }
 
+/* Forms from the most to the least free: points that do not settle a parameter (few, noisy, all
+ * saturated) may let no fit of it converge, and then it is held.  r, q as costmodel's rows have
+ * them. */
+static const double held_forms[][FLASH_FIT_PARAMS] = {
+	{0},
+	{[FLASH_FIT_PARAMS - 1] = 4},
+	{[FLASH_FIT_PARAMS - 2] = 2, [FLASH_FIT_PARAMS - 1] = 4},
+};
+enum { FORMS = sizeof(held_forms) / sizeof(held_forms[0]) };
+
+static int fit_forms(struct calibration *c, const struct flash_point *points, size_t count,
+		     uint64_t seed, struct err *err)
+{
+	struct flash_fit_options fit = {
+		.seed = seed, .bootstrap = 50, .noise_floor_frac = FIT_NOISE_FLOOR};
+
+	for (unsigned form = 0; form < FORMS; form++) {
+		*err = (struct err){0};
+		memcpy(fit.fixed, held_forms[form], sizeof(fit.fixed));
+		if (!flash_fit(&c->fit, points, count, &fit, err))
+			return 0;
+		if (err->code != EDOM)
+			break;
+	}
+	return err_where(err, "flash");
+}
+
 static int fit_flash(struct calibration *c, const struct calibrate_options *options,
 		     struct err *err)
 {
-	const struct flash_fit_options fit = {
-		.seed = options->seed, .bootstrap = 50, .noise_floor_frac = FIT_NOISE_FLOOR};
 	struct flash_point points[POINTS_MOST];
 	size_t count = 0;
 
@@ -183,8 +208,8 @@ static int fit_flash(struct calibration *c, const struct calibrate_options *opti
 			.noise_frac = fit_noise(p),
 		};
 	}
-	if (flash_fit(&c->fit, points, count, &fit, err))
-		return err_where(err, "flash");
+	if (fit_forms(c, points, count, options->seed, err))
+		return err->code;
 	c->device.flash = c->fit.flash;
 	fit_batches(c);
 	return 0;
@@ -462,7 +487,10 @@ static void print_report(FILE *out, const struct calibration *c)
 		device->flash.size_norm, device->flash.knee, c->fit.error_frac * 100,
 		device->origin.flash_cv_error_frac * 100, c->batch_error_frac * 100);
 	for (unsigned i = 0; i < FLASH_FIT_PARAMS; i++)
-		if (!c->fit.identified[i])
+		if (c->fit.low[i] == c->fit.high[i])
+			fprintf(out, "          %s is held, the points do not settle it\n",
+				flash_fit_names[i]);
+		else if (!c->fit.identified[i])
 			fprintf(out, "          %s is not identified by this sweep\n",
 				flash_fit_names[i]);
 	fprintf(out,
