@@ -9,7 +9,7 @@
 #include "real_world.h"
 #include "tiny.h"
 
-enum { WORLD_TOKENS = 12, WORLD_LAYERS = 2, WORLD_WORDS = 4, WORLD_CTX = 8 };
+enum { WORLD_TOKENS = 8, WORLD_LAYERS = 2, WORLD_WORDS = 4, WORLD_CTX = 8 };
 
 /* What a test asks for. */
 struct bench_options {
