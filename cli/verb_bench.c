@@ -3,6 +3,8 @@
  */
 #include "cli.h"
 
+#include "order.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +16,6 @@ static double now_s(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static int by_value(const void *left, const void *right)
-{
-	double a = *(const double *)left, b = *(const double *)right;
-
-	return (a > b) - (a < b);
 }
 
 /* One trial from nothing: its own cache, so that fit and trace generation are paid each time. */
@@ -69,7 +64,7 @@ static int bench_experiment(const char *path, const struct arg_list *sets, uint6
 			(void)!time_trial(&seconds[run], &reads, trial, err);
 		if (err->code)
 			break;
-		qsort(seconds, runs, sizeof(*seconds), by_value);
+		order_sort(seconds, runs);
 		printf(json ? "{\"trial\": \"%s\", \"min_s\": %.6g, \"median_s\": %.6g, \"max_s\": "
 			      "%.6g, \"reads_per_s\": %.6g}\n"
 			    : "%-44s %9.4f %9.4f %9.4f %12.4g\n",

@@ -9,6 +9,7 @@
 #include "flash_fit.h"
 
 #include "flash.h"
+#include "order.h"
 #include "rng.h"
 
 #include <assert.h>
@@ -400,13 +401,6 @@ static void covariance_intervals(struct flash_fit *fit, const struct problem *pr
 	}
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* Widen the intervals to what resampled points give.  Resamplings that fit nothing count as knowing
  * nothing: when they are more than one in twenty, the sweep does not carry its parameters. */
 static void bootstrap_intervals(struct flash_fit *fit, const struct problem *all,
@@ -440,7 +434,7 @@ static void bootstrap_intervals(struct flash_fit *fit, const struct problem *all
 			fit->high[p] = all->high[p];
 			continue;
 		}
-		qsort(sorted, done, sizeof(*sorted), by_value);
+		order_sort(sorted, done);
 		fit->low[p] = fmin(fit->low[p], sorted[(done - 1) / 40]);
 		fit->high[p] = fmax(fit->high[p], sorted[done - 1 - (done - 1) / 40]);
 	}

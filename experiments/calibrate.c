@@ -7,6 +7,7 @@
 #include "flash_fit.h"
 #include "linear_fit.h"
 #include "newfile.h"
+#include "order.h"
 #include "plan.h"
 #include "real_model.h"
 #include "real_probe.h"
@@ -44,21 +45,6 @@ struct calibration {
 	double store_error_frac, ffn_error_frac, dense_error_frac;
 	struct device device;
 };
-
-static int by_value(const void *left, const void *right)
-{
-	double a = *(const double *)left, b = *(const double *)right;
-
-	return (a > b) - (a < b);
-}
-
-static double median(double *values, size_t count)
-{
-	if (!count)
-		return 0;
-	qsort(values, count, sizeof(*values), by_value);
-	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
 
 static unsigned choose_sizes(uint64_t *sizes, const struct real_model *rm)
 {
@@ -145,7 +131,7 @@ static void fit_batches(struct calibration *c)
 			errors[count++] = fabs(predicted / p->batch_ns - 1);
 		}
 		if (pass == 0)
-			c->device.flash.batch_ns = fmax(0, median(extra, count));
+			c->device.flash.batch_ns = fmax(0, order_median(extra, count));
 	}
 	c->batch_error_frac = 0;
 	for (size_t i = 0; i < count; i++)
@@ -260,7 +246,7 @@ static double attention_ns_at(const struct calibration *c, bool longest, uint64_
 	for (unsigned i = 0; i < c->host.count; i++)
 		if (c->host.steps[i].kind == STEP_ATTENTION && c->host.steps[i].ctx == *ctx)
 			values[count++] = c->host.steps[i].compute_ns + c->host.steps[i].mem_ns;
-	return median(values, count);
+	return order_median(values, count);
 }
 
 static double head_ns(const struct calibration *c)
@@ -271,7 +257,7 @@ static double head_ns(const struct calibration *c)
 	for (unsigned i = 0; i < c->host.count; i++)
 		if (c->host.steps[i].kind == STEP_HEAD)
 			values[count++] = c->host.steps[i].compute_ns + c->host.steps[i].mem_ns;
-	return median(values, count);
+	return order_median(values, count);
 }
 
 /* One bandwidth for all matrices: the faster of attention's and the head's; what the other takes
@@ -387,7 +373,7 @@ static double noise_floor(const struct calibration *c)
 		if (c->host.steps[i].compute_ns > 0)
 			noise[count++] =
 				c->host.steps[i].compute_sd_ns / c->host.steps[i].compute_ns;
-	return median(noise, count);
+	return order_median(noise, count);
 }
 
 static void describe_origin(struct calibration *c, const struct calibrate_options *options,

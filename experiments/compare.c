@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* compare.c - pairs, their errors, and what those say of the model as a whole */
 #include "compare_table.h"
+#include "order.h"
 
 #include <errno.h>
 #include <math.h>
@@ -96,23 +97,6 @@ int compare_rows(struct comparison **out, size_t *count, const struct result_row
 /* ---- errors -----------------------------------------------------------------------------------
  */
 
-static int number_compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double quantile(const double *sorted, size_t count, double q)
-{
-	double at = q * (double)(count - 1);
-	size_t below = (size_t)at;
-
-	if (below + 1 >= count)
-		return sorted[count - 1];
-	return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
-}
-
 /* One component over the judged pairs; 'errors' has room for all of them. */
 static void summarise_component(struct comparison_summary *summary, enum component component,
 				const struct comparison *pairs, size_t count, double *errors)
@@ -132,9 +116,9 @@ static void summarise_component(struct comparison_summary *summary, enum compone
 		summary->bias_frac[component] = (double)NAN;
 	if (known == 0)
 		return;
-	qsort(errors, known, sizeof(*errors), number_compare);
-	summary->median_frac[component] = quantile(errors, known, 0.5);
-	summary->p90_frac[component] = quantile(errors, known, 0.9);
+	order_sort(errors, known);
+	summary->median_frac[component] = order_quantile(errors, known, 0.5);
+	summary->p90_frac[component] = order_quantile(errors, known, 0.9);
 	summary->bias_frac[component] = sum / (double)known;
 }
 

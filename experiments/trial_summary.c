@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trial_summary.c - token lines of all repeats become a row's means, quantiles, spread and noise
  * floor */
+#include "order.h"
 #include "trial.h"
 
 #include <math.h>
@@ -8,24 +9,6 @@
 #include <string.h>
 
 #include <gsl/gsl_cdf.h>
-
-static int number_compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Of sorted values, between neighbours (R's type 7). */
-static double quantile(const double *sorted, size_t count, double q)
-{
-	double at = q * (double)(count - 1);
-	size_t below = (size_t)at;
-
-	if (below + 1 >= count)
-		return sorted[count - 1];
-	return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
-}
 
 static bool is_measured(const struct token_list *list, size_t i)
 {
@@ -84,10 +67,10 @@ static void summarise_first(struct result_row *row, const struct token_list *lis
 
 static void summarise_quantiles(struct result_row *row, double *totals, size_t count)
 {
-	qsort(totals, count, sizeof(*totals), number_compare);
-	row->total_ns_p50 = quantile(totals, count, 0.5);
-	row->total_ns_p95 = quantile(totals, count, 0.95);
-	row->total_ns_p99 = quantile(totals, count, 0.99);
+	order_sort(totals, count);
+	row->total_ns_p50 = order_quantile(totals, count, 0.5);
+	row->total_ns_p95 = order_quantile(totals, count, 0.95);
+	row->total_ns_p99 = order_quantile(totals, count, 0.99);
 }
 
 /* Mean totals of the repeats, in order, into 'means'; returns how many there are. */
@@ -135,8 +118,8 @@ static double noise_floor_frac(double *means, size_t count)
 
 		means[i] = fabs(a - b) / ((a + b) / 2);
 	}
-	qsort(means, pairs, sizeof(*means), number_compare);
-	return quantile(means, pairs, 0.5);
+	order_sort(means, pairs);
+	return order_quantile(means, pairs, 0.5);
 }
 
 void trial_summarise(struct result_row *row, const struct token_list *list)

@@ -7,6 +7,7 @@
  * made again, a few times, and its samples count only where a point has no clean ones. */
 #define _GNU_SOURCE
 #include "futex.h"
+#include "order.h"
 #include "real_probe.h"
 #include "real_read.h"
 #include "rng.h"
@@ -64,19 +65,6 @@ struct probe {
 	struct read_request *requests;
 	struct rng rng;
 };
-
-static int compare_double(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, unsigned count)
-{
-	qsort(values, count, sizeof(*values), compare_double);
-	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
 
 static uint64_t largest_size(const struct probe_flash_options *options)
 {
@@ -384,15 +372,13 @@ static void summarise(struct cell *cell)
 	struct samples *samples = cell->clean.count ? &cell->clean : &cell->polluted;
 
 	point->polluted = !cell->clean.count;
-	point->batch_ns = median(samples->ns, samples->count);
+	point->batch_ns = order_median(samples->ns, samples->count);
 	if (samples->count == 1) {
 		/* One batch says nothing of its spread: let it weigh next to nothing in a fit. */
 		point->batch_sd_ns = point->batch_ns;
 		return;
 	}
-	for (unsigned i = 0; i < samples->count; i++)
-		samples->ns[i] = fabs(samples->ns[i] - point->batch_ns);
-	point->batch_sd_ns = 1.4826 * median(samples->ns, samples->count);
+	point->batch_sd_ns = order_spread(samples->ns, samples->count, point->batch_ns);
 }
 
 int probe_flash(struct probe_flash_point *points, size_t *count,

@@ -6,6 +6,7 @@
  * beside its plan. */
 #include "real_probe.h"
 
+#include "order.h"
 #include "real_kernels.h"
 #include "real_world.h"
 #include "rng.h"
@@ -235,26 +236,6 @@ out:
 	return err->code;
 }
 
-static int by_value(const void *left, const void *right)
-{
-	double a = *(const double *)left, b = *(const double *)right;
-
-	return (a > b) - (a < b);
-}
-
-static double median(double *values, size_t count)
-{
-	qsort(values, count, sizeof(*values), by_value);
-	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
-static double spread(double *values, size_t count, double middle)
-{
-	for (size_t i = 0; i < count; i++)
-		values[i] = fabs(values[i] - middle);
-	return 1.4826 * median(values, count);
-}
-
 /* The samples of one kind become one step: medians and spreads. */
 static void note_step(struct probe_host *host, const struct wrapped *wrapped,
 		      const struct visit *visit, enum step_kind kind, double *room)
@@ -280,14 +261,14 @@ static void note_step(struct probe_host *host, const struct wrapped *wrapped,
 	step->dense = kind == STEP_FFN && visit->pattern->dense;
 	step->moved_bytes /= count;
 	step->samples = (unsigned)count;
-	step->mem_ns = median(room, count);
-	step->mem_sd_ns = spread(room, count, step->mem_ns);
+	step->mem_ns = order_median(room, count);
+	step->mem_sd_ns = order_spread(room, count, step->mem_ns);
 	count = 0;
 	for (size_t i = 0; i < wrapped->count; i++)
 		if (wrapped->samples[i].kind == kind)
 			room[count++] = wrapped->samples[i].compute_ns;
-	step->compute_ns = median(room, count);
-	step->compute_sd_ns = spread(room, count, step->compute_ns);
+	step->compute_ns = order_median(room, count);
+	step->compute_sd_ns = order_spread(room, count, step->compute_ns);
 	host->count++;
 }
 

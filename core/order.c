@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* order.c - order statistics */
+#include "order.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+static int by_value(const void *left, const void *right)
+{
+	double a = *(const double *)left, b = *(const double *)right;
+
+	return (a > b) - (a < b);
+}
+
+void order_sort(double *values, size_t count)
+{
+	if (count)
+		qsort(values, count, sizeof(*values), by_value);
+}
+
+double order_quantile(const double *sorted, size_t count, double share)
+{
+	double at = share * (double)(count - 1);
+	size_t below = (size_t)at;
+
+	assert(count > 0 && share >= 0 && share <= 1);
+	if (below + 1 >= count)
+		return sorted[count - 1];
+	return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
+}
+
+double order_median(double *values, size_t count)
+{
+	if (!count)
+		return 0;
+	order_sort(values, count);
+	return order_quantile(values, count, 0.5);
+}
+
+double order_spread(double *values, size_t count, double middle)
+{
+	for (size_t i = 0; i < count; i++)
+		values[i] = fabs(values[i] - middle);
+	return 1.4826 * order_median(values, count);
+}
