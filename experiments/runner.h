@@ -5,9 +5,9 @@
  * sim trials run on 'jobs' threads, and their rows land in the order of the trials, so that a store
  * does not tell how many threads there were.  real trials run one at a time, repeats interleaved (A
  * B C A B C ..., in as many rounds as run.visits says), each guarded against foreign traffic: a
- * polluted repeat is measured again, twice at most, and counted when it stays so.  A real row lands
- * after its last repeat.  A trial that fails is reported at once and the others go on; the run then
- * ends with EIO and the count.
+ * polluted repeat is measured again, twice at most and only while such tries are few beside all
+ * repeats, and counted when it stays so.  A real row lands after its last repeat.  A trial that
+ * fails is reported at once and the others go on; the run then ends with EIO and the count.
  *
  * DIR gets experiment.yaml, configs/<trial_hash>.yaml (all that a trial was, loadable by itself),
  * results.sqlite, and at the end, whatever happened, results.csv. */
