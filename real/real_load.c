@@ -47,7 +47,6 @@ static int load_kept(struct real_world *real, unsigned char **to, enum region re
 	*to = aligned_alloc(TENSOR_ALIGN, bytes);
 	if (!*to)
 		return err_nomem(err, "weights that stay in DRAM", bytes);
-	memset(*to, 0, bytes);
 	return load_bytes(real, region, layer, 0, bytes, *to, err);
 }
 
