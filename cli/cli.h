@@ -5,6 +5,7 @@
 
 #include "args.h"
 #include "experiment.h"
+#include "results.h"
 
 /* A verb gets the arguments after its name.  0, or err->code: EINVAL ends the process with 2, all
  * else with 1. */
@@ -20,10 +21,17 @@ struct subverb {
 MUST_CHECK int subverb_run(const char *verb, const struct subverb *subs, size_t count, int argc,
 			   char **argv, struct err *err);
 
+/* An error unless DIR holds a store: results_open() would make one. */
+MUST_CHECK int store_wanted(const char *dir, struct err *err);
+
 /* Draw figures from the rows in DIR, a set for each device; names NULL: every figure.  A figure
  * that has no rows to show is left out and told; one that fails is told and counted (EIO), and the
- * others go on. */
+ * others go on.  A folder without a store is ENOENT, and is not made. */
 MUST_CHECK int draw_figures(const char *dir, char *const *names, size_t count, struct err *err);
+
+/* Rows as a table, one heading for each experiment, model, device and world that follow each other.
+ */
+void print_rows(FILE *out, const struct result_row *rows, size_t count);
 
 /* Every parameter table as Markdown: docs/config.md. */
 void config_help(FILE *out);

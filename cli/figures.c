@@ -6,9 +6,11 @@
 #include "plot.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Rows of one device go first, the others behind; returns how many. Keeps the order among them. */
 static size_t rows_of_device(struct result_row *picked, const char *device,
@@ -68,6 +70,26 @@ static void draw_figure(struct tally *tally, const struct figure_ops *figure, co
 	}
 }
 
+int store_wanted(const char *dir, struct err *err)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/results.sqlite", dir);
+	if (access(path, R_OK) != 0)
+		return err_set(err, errno, "%s: cannot open: %s", path, strerror(errno));
+	return 0;
+}
+
+static int check_names(char *const *names, size_t count, struct err *err)
+{
+	for (size_t i = 0; names && i < count; i++)
+		if (!figure_find(names[i]))
+			return err_set(err, EINVAL,
+				       "figure '%s' is none that `flashcast plot --help` lists",
+				       names[i]);
+	return 0;
+}
+
 int draw_figures(const char *dir, char *const *names, size_t count, struct err *err)
 {
 	struct results *results = NULL;
@@ -75,7 +97,8 @@ int draw_figures(const char *dir, char *const *names, size_t count, struct err *
 	struct tally tally = {0};
 	size_t row_count = 0;
 
-	if (results_open(&results, dir, err) || results_all(results, &rows, &row_count, err))
+	if (check_names(names, count, err) || store_wanted(dir, err) ||
+	    results_open(&results, dir, err) || results_all(results, &rows, &row_count, err))
 		goto out;
 	picked = malloc((row_count + 1) * sizeof(*picked));
 	if (!picked) {
@@ -85,11 +108,6 @@ int draw_figures(const char *dir, char *const *names, size_t count, struct err *
 	for (size_t i = 0; names ? i < count : figure_at(i) != NULL; i++) {
 		const struct figure_ops *figure = names ? figure_find(names[i]) : figure_at(i);
 
-		if (!figure) {
-			err_set(err, EINVAL,
-				"figure '%s' is none that `flashcast plot --help` lists", names[i]);
-			goto out;
-		}
 		draw_figure(&tally, figure, dir, picked, rows, row_count);
 	}
 	if (tally.failed)

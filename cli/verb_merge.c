@@ -32,6 +32,9 @@ int verb_merge(int argc, char **argv, struct err *err)
 		err_set(err, EINVAL, "-o DIR is missing: the store that takes the rows in");
 		goto out;
 	}
+	for (size_t i = 0; i < args.operands.count; i++)
+		if (store_wanted(args.operands.items[i], err))
+			goto out;
 	if (results_open(&results, dir, err))
 		goto out;
 	for (size_t i = 0; i < args.operands.count; i++)

@@ -41,8 +41,9 @@ int verb_plot(int argc, char **argv, struct err *err)
 		goto out;
 	for (size_t i = 1; i < args.operands.count; i++)
 		names[i - 1] = (char *)args.operands.items[i];
-	(void)!draw_figures(args.operands.items[0], args.operands.count > 1 ? names : NULL,
-			    args.operands.count - 1, err);
+	if (!draw_figures(args.operands.items[0], args.operands.count > 1 ? names : NULL,
+			  args.operands.count - 1, err))
+		printf("figures in %s/figures/\n", args.operands.items[0]);
 out:
 	args_fini(&args, &spec);
 	return err->code;

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Set by the first ctrl-C: the runs at hand finish and land; a second one ends the process. */
 static volatile sig_atomic_t stopped;
@@ -86,12 +87,31 @@ static int judge(const char *dir, bool json, bool wanted, struct err *err)
 			compare_print(stdout, pairs, pair_count, &summary);
 	} else if (wanted) {
 		err_set(err, ENODATA, "'%s' holds no trial that ran in both worlds", dir);
+	} else if (!json) {
+		print_rows(stdout, rows, row_count);
 	}
 out:
 	free(pairs);
 	free(rows);
 	results_close(results);
 	return err->code;
+}
+
+/* One message before anything runs, not one for each trial. */
+static int check_model_files(const struct experiment *experiment, struct err *err)
+{
+	for (size_t i = 0; i < experiment->trial_count; i++) {
+		const char *dir = experiment->trials[i].run.model_files;
+		const char *model = experiment->trials[i].model.name;
+
+		/* an empty one has its own message */
+		if (dir[0] && access(dir, R_OK | X_OK) != 0)
+			return err_set(err, errno,
+				       "model_files: %s: %s (make one: flashcast model synth %s -o "
+				       "%s)",
+				       dir, strerror(errno), model, dir);
+	}
+	return 0;
 }
 
 static int run_experiment(const char *path, const struct run_args *args, bool validate,
@@ -111,7 +131,8 @@ static int run_experiment(const char *path, const struct run_args *args, bool va
 		return err_set(err, EINVAL, "-o DIR is missing: where rows and figures go");
 	if (read_shard(&options, args->shard, err) ||
 	    experiment_load(&experiment, path, args->sets.items, args->sets.count, err) ||
-	    choose_worlds(&options, &experiment, validate ? "both" : args->world, err))
+	    choose_worlds(&options, &experiment, validate ? "both" : args->world, err) ||
+	    (options.real && check_model_files(&experiment, err)))
 		goto out;
 	stop_on_interrupt();
 	options.progress = progress_open(experiment.name, (double)experiment.trial_count);
