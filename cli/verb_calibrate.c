@@ -4,10 +4,10 @@
 
 #include "calibrate.h"
 #include "configs.h"
+#include "cores.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 struct calibrate_args {
 	const char *dir, *device, *out, *name;
@@ -33,12 +33,10 @@ static int read_target(struct real_target *target, const char *name, struct err 
 static int run_calibrate(const struct calibrate_args *args, struct err *err)
 {
 	struct real_target target;
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct calibrate_options options = {
 		.model_dir = args->dir,
 		.target = &target,
-		.threads =
-			args->threads ? (unsigned)args->threads : (unsigned)(cores > 0 ? cores : 1),
+		.threads = args->threads ? (unsigned)args->threads : cores_usable(),
 		.seconds = args->budget_ns / 1e9,
 		.seed = args->seed,
 		.name = args->name,
@@ -75,10 +73,10 @@ int verb_calibrate(int argc, char **argv, struct err *err)
 	const struct verb_spec spec = {
 		.usage = "calibrate --dir MODEL [--device DEVICE] -o FILE.yaml [OPTIONS]",
 		.about = "Measures flash (request size x reads in flight), the store's copies and "
-			 "the kernels, on this host or on an\n"
-			 "emulated device, fits the cost model and writes a device profile with "
-			 "intervals, noise floor and provenance.\n"
-			 "Foreign disk traffic is noticed, retried and told.",
+			 "the kernels, on this host\n"
+			 "or on an emulated device, fits the cost model and writes a device "
+			 "profile with intervals, noise\n"
+			 "floor and provenance. Foreign disk traffic is noticed, retried and told.",
 		.opts = opts,
 		.opt_count = sizeof(opts) / sizeof(opts[0]),
 	};

@@ -2,6 +2,7 @@
 /* runner.c - trials become rows: a pool of threads for sim, rounds of repeats for real */
 #include "runner.h"
 
+#include "cores.h"
 #include "newfile.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* A polluted repeat is tried so often, but on a host that is never quiet that would only make a
  * sweep thrice as long: all tries beyond the first are a quarter of the repeats at most, and a few.
@@ -210,11 +210,10 @@ static void *sim_worker(void *arg)
 
 static unsigned worker_count(const struct runner *runner)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t count = runner->options->jobs;
 
 	if (count == 0)
-		count = cores > 0 ? (size_t)cores : 1;
+		count = cores_usable();
 	return (unsigned)(count < runner->slot_count ? count : runner->slot_count);
 }
 

@@ -2,9 +2,10 @@
 /* trial_books.c - books become token lines; kept parts and resident rows become bytes of DRAM */
 #include "trial_books.h"
 
+#include "cores.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 int trial_books_take(void *arg, uint32_t token, int32_t layer, const struct books *books)
 {
@@ -83,9 +84,7 @@ uint64_t trial_kv_bytes(const struct trial *trial)
 
 unsigned trial_threads(const struct trial *trial)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
 	if (trial->run.threads != THREADS_ALL)
 		return (unsigned)trial->run.threads;
-	return cores > 0 ? (unsigned)cores : 1;
+	return cores_usable();
 }

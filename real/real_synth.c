@@ -6,6 +6,7 @@
  * the kernel answers reads of such an extent with zeros and without the device. */
 #include "real_model.h"
 
+#include "cores.h"
 #include "digest.h"
 #include "newfile.h"
 #include "real_files.h"
@@ -288,8 +289,7 @@ static int synth_run(struct synth *s, const char *dir, struct err *err)
 
 static int synth_init(struct synth *s, struct err *err)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned threads = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
+	unsigned cores = cores_usable(), threads = cores > THREADS_MAX ? THREADS_MAX : cores;
 
 	s->buffer = malloc(BUFFER_BYTES + TENSOR_ALIGN);
 	if (!s->buffer)
