@@ -35,6 +35,7 @@ target_compile_definitions(flash_version INTERFACE
 	FLASH_VERSION="${PROJECT_VERSION}" FLASH_GIT_REV="${FLASH_GIT_REV}")
 
 # flash_test(NAME folder/test_x.c LIBS ... [LABELS ...]) - one executable and one CTest for one file
+# Label `threads`: what runs threads of ours, and so runs under the thread sanitizer too.
 function(flash_test name source)
 	cmake_parse_arguments(T "" "TIMEOUT" "LIBS;LABELS" ${ARGN})
 	add_executable(${name} ${source})

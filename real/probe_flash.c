@@ -118,7 +118,8 @@ static int open_lane(struct probe *probe, unsigned i, struct err *err)
 				       "size %llu is no multiple of %zu, which '%s' needs",
 				       (unsigned long long)options->sizes[k],
 				       reader_align(lane->reader), probe->path);
-	/* Twice what is in flight, so that no two reads under way write to one place. */
+	/* Twice what is in flight: two reads under way write to one place only when one is a whole
+	 * round late, and nobody looks at what they brought. */
 	lane->buffer_bytes = (size_t)in_flight * 2 * largest_size(options);
 	if (lane->buffer_bytes < BUFFER_BYTES)
 		lane->buffer_bytes = BUFFER_BYTES;
