@@ -160,7 +160,10 @@ static int word_unknown(enum config_kind kind, const char *word, struct err *err
 	else if (names.count)
 		err_set(err, EINVAL, "no %s '%.64s'; there are %s", what, word, list);
 	else
-		err_set(err, EINVAL, "no %s '%.64s', nor any other", what, word);
+		err_set(err, EINVAL,
+			"no %s '%.64s', nor any other (set FLASHCAST_CONFIGS to the folder that "
+			"holds %s/)",
+			what, word, what);
 out:
 	names_free(&names);
 	return err->code;
