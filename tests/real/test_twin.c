@@ -72,8 +72,8 @@ static const char *const rungs[] = {
 	"demand: noisy, persistence: attention, residency: none",
 	"demand: noisy, persistence: attention, residency: window, window: 1",
 	"demand: noisy, persistence: attention, residency: window, window: 4",
-	"demand: oracle, persistence: attention, residency: window, window: 3, "
-	"compute_rows: demanded",
+	("demand: oracle, persistence: attention, residency: window, window: 3, "
+	 "compute_rows: demanded"),
 	"demand: trace, persistence: fraction, persist_frac: 0.3, residency: window, window: 2",
 	"demand: oracle, persistence: none, residency: window, window: 5, cap_frac: 0.4",
 };
