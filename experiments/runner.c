@@ -33,6 +33,7 @@ struct runner {
 	double trial_units;		   /* progress of one trial in one world */
 	uint64_t real_repeats, real_again; /* measured, and measured again since polluted */
 	char first_failure[1200];
+	struct err last_failure;
 	pthread_mutex_t lock; /* of everything above and of the slots' order */
 	struct slot **slots;
 	size_t slot_count, next_run, next_put;
@@ -61,7 +62,8 @@ static void slot_fail(struct runner *runner, struct slot *slot, const char *worl
 		snprintf(runner->first_failure, sizeof(runner->first_failure), "%s, %s: %s",
 			 slot_name(slot), world, err->msg);
 	progress_note(runner->options->progress, "failed: %s, %s: %s", slot_name(slot), world,
-		      err->msg);
+		      strcmp(err->msg, runner->last_failure.msg) == 0 ? "the same" : err->msg);
+	runner->last_failure = *err;
 }
 
 static void slot_put(struct runner *runner, struct slot *slot, const char *world)
