@@ -70,10 +70,11 @@ static int heatmap_data(FILE *script, const struct result_row *rows, size_t coun
 }
 
 #define PANEL(block, title)                                                                        \
-	"set title \"" title "\"\n"                                                                \
+	"set title \"" title " ms per token\".subject\n"                                           \
 	"plot $" block                                                                             \
 	" using 1:2:(0.48):(0.48):3:ytic(4) with boxxyerror lc palette notitle, \\\n"              \
-	"     $" block " using 1:2:(sprintf(\"%.3g\", $3)) with labels font \",9\" notitle\n"
+	"     $" block " using 1:2:(sprintf($3 < 999.5 ? \"%.3g\" : \"%.0f\", $3)) with labels "   \
+		       "font \",9\" notitle\n"
 
 const struct figure_ops figure_heatmap = {
 	.name = "heatmap",
@@ -83,7 +84,6 @@ const struct figure_ops figure_heatmap = {
 	.data = heatmap_data,
 	.body = "set cbrange [low:high]\n"
 		"set palette defined (0 \"#f7fbff\", 0.5 \"#9ecae1\", 1 \"#4292c6\")\n"
-		"set cblabel \"ms per token\"\n"
 		"set style fill solid 1 border rgb \"white\"\n"
 		"set xlabel \"window k, tokens\"\n"
 		"set ylabel \"chunk\"\n"

@@ -92,7 +92,7 @@ const struct figure_ops figure_latency = {
 	.width = 1300,
 	.height = 640,
 	.data = latency_data,
-	.body = "set title \"Latency per token by component\"\n"
+	.body = "set title \"Latency per token by component\".subject\n"
 		"set ylabel \"ms per token\"\n"
 		"set style data histogram\n"
 		"set style histogram rowstacked\n"
@@ -108,6 +108,7 @@ const struct figure_ops figure_latency = {
 		"     '' using 3 title \"memory management\" lc rgb \"#ccbb44\", \\\n"
 		"     '' using 4 title \"compute\" lc rgb \"#228833\", \\\n"
 		"     '' using 5 title \"other\" lc rgb \"#bbbbbb\", \\\n"
-		"     '' using 0:6:(sprintf(\"%.3g\", $6)) with labels offset 0,0.7 font \",8\" "
+		"     '' using 0:6:(sprintf($6 < 999.5 ? \"%.3g\" : \"%.0f\", $6)) with labels "
+		"offset 0,0.7 font \",8\" "
 		"notitle\n",
 };

@@ -106,7 +106,7 @@ const struct figure_ops figure_predicted_vs_measured = {
 	.width = 760,
 	.height = 720,
 	.data = scatter_data,
-	.body = "set title \"Predicted against measured time per token\"\n"
+	.body = "set title \"Predicted against measured time per token\".subject\n"
 		"set xlabel \"measured, ms per token\"\n"
 		"set ylabel \"predicted, ms per token\"\n"
 		"set logscale xy\n"

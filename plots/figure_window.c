@@ -53,7 +53,7 @@ const struct figure_ops figure_window = {
 	.width = 820,
 	.height = 560,
 	.data = window_data,
-	.body = "set title \"Sliding window: latency and resident share\"\n"
+	.body = "set title \"Sliding window: latency and resident share\".subject\n"
 		"set xlabel \"window k, tokens\"\n"
 		"set ylabel \"ms per token\"\n"
 		"set y2label \"FFN rows in DRAM, %\"\n"

@@ -82,6 +82,24 @@ static int make_folder(const char *path, struct err *err)
 	return 0;
 }
 
+/* ": opt-6.7b on m1-max" for titles; what the rows do not share is left out. */
+static void put_subject(FILE *script, const struct result_row *rows, size_t count)
+{
+	bool one_model = count > 0, one_device = count > 0;
+	char text[2 * RESULT_TEXT + 16];
+
+	for (size_t i = 1; i < count; i++) {
+		one_model = one_model && strcmp(rows[i].model, rows[0].model) == 0;
+		one_device = one_device && strcmp(rows[i].device, rows[0].device) == 0;
+	}
+	snprintf(text, sizeof(text), "%s%s%s%s", one_model || one_device ? ": " : "",
+		 one_model ? rows[0].model : "", one_model && one_device ? " on " : "",
+		 one_device ? rows[0].device : "");
+	fputs("subject = ", script);
+	figure_put_text(script, text);
+	fputc('\n', script);
+}
+
 /* The whole script into memory, so that the file and the pipe get the same bytes. */
 static int write_script(char **text, const struct figure_ops *figure, const char *name,
 			const struct result_row *rows, size_t count, struct err *err)
@@ -92,6 +110,7 @@ static int write_script(char **text, const struct figure_ops *figure, const char
 	if (!script)
 		return err_nomem(err, "a figure's script", 0);
 	fprintf(script, "# %s - %s\n# draw again with: gnuplot %s.gp\n", name, figure->help, name);
+	put_subject(script, rows, count);
 	if (!figure->data(script, rows, count, err))
 		write_frame(script, figure, name);
 	if (fclose(script) && !err->code)

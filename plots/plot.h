@@ -19,7 +19,8 @@ struct figure_ops {
 	/* Data blocks ($name << EOD), in front. ENODATA when no row can be shown, saying what is
 	 * missing. */
 	int (*data)(FILE *script, const struct result_row *rows, size_t count, struct err *err);
-	/* The commands that draw from them; they run once a terminal. */
+	/* The commands that draw from them; they run once a terminal. 'subject' is a string for
+	 * their titles: ": model on device". */
 	const char *body;
 };
 
