@@ -13,10 +13,22 @@ double dram_step_ns(const struct dram_params *dram, const struct store_work *wor
 	       (double)work->neuron_count * dram->scan_neuron_ns;
 }
 
-double dram_compact_moves(uint64_t rows_before, uint64_t rows_deleted)
+/* Deleted rows that are expected among the last 'deleted' places, which are cut off: the newest
+ * rows lie there, and how many of those go is known; the others count as lying anywhere. */
+static double cut_off(const struct compact_rows *rows)
 {
-	assert(rows_deleted <= rows_before);
-	if (rows_before == 0)
-		return 0;
-	return (double)rows_deleted * (double)(rows_before - rows_deleted) / (double)rows_before;
+	double deleted = (double)rows->deleted, newest = (double)rows->newest;
+	double others = (double)rows->before - newest;
+
+	if (newest >= deleted)
+		return newest > 0 ? (double)rows->newest_deleted * deleted / newest : 0;
+	return (double)rows->newest_deleted +
+	       (deleted - (double)rows->newest_deleted) * (deleted - newest) / others;
+}
+
+double dram_compact_moves(const struct compact_rows *rows)
+{
+	assert(rows->deleted <= rows->before && rows->newest <= rows->before);
+	assert(rows->newest_deleted <= rows->newest && rows->newest_deleted <= rows->deleted);
+	return (double)rows->deleted - cut_off(rows);
 }

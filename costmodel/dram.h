@@ -18,8 +18,15 @@ struct store_work {
 
 double dram_step_ns(const struct dram_params *dram, const struct store_work *work);
 
-/* Expected rows that compact deletion copies: of c deleted rows among n, those not in the tail that
- * is cut off: c * (n - c) / n. */
-double dram_compact_moves(uint64_t rows_before, uint64_t rows_deleted);
+/* What a compacting delete finds: rows appended last lie at the end. */
+struct compact_rows {
+	uint64_t before, deleted;
+	uint64_t newest; /* of 'before', those that the step before appended; 0 = not known */
+	uint64_t newest_deleted; /* of them, how many are deleted */
+};
+/* Expected rows that compact deletion copies: the deleted ones, less those in the tail that is cut
+ * off. A window of two tokens and more never deletes what it loaded last, so that every hole costs
+ * a row; where nothing is known of the newest this is c (n - c) / n. */
+double dram_compact_moves(const struct compact_rows *rows);
 
 #endif

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 const struct param_word sim_level_words[] = {
 	[SIM_CLOSED] = {"closed", "batches of reads in closed form"},
@@ -40,6 +41,8 @@ struct sim_world {
 	double flash_free_ns; /* when the last batch submitted ends */
 	uint64_t ticket_next;
 	struct batch batches[TICKETS]; /* by ticket modulo TICKETS */
+	size_t words;
+	uint64_t *newest; /* [layer][words]: rows that the layer's last step loaded */
 };
 
 int sim_world_open(struct sim_world **out, const struct sim_options *options, struct err *err)
@@ -57,6 +60,13 @@ int sim_world_open(struct sim_world **out, const struct sim_options *options, st
 		free(sim);
 		return err->code;
 	}
+	sim->words = bits_words((uint32_t)options->model->d_ffn);
+	sim->newest = calloc(options->model->layer_count * sim->words, sizeof(*sim->newest));
+	if (!sim->newest) {
+		sim_world_close(sim);
+		return err_nomem(err, "the simulator's rows",
+				 options->model->layer_count * sim->words * sizeof(*sim->newest));
+	}
 	*out = sim;
 	return 0;
 }
@@ -66,6 +76,7 @@ void sim_world_close(struct sim_world *sim)
 	if (!sim)
 		return;
 	sim_flash_close(&sim->flash);
+	free(sim->newest);
 	free(sim);
 }
 
@@ -111,17 +122,25 @@ static int sim_submit(void *world, const struct plan *plan, uint64_t *ticket, st
 /* Rows that real/store_*.c copy inside the store: compact closes each hole but those in the tail
  * that is cut off (how many depends on the order of rows: here its expectation); realloc copies
  * every row that stays, once when rows go and once when rows come. */
-static double moved_rows(enum store_kind store, const struct plan *plan)
+static double moved_rows(const struct sim_world *sim, const struct plan *plan)
 {
+	const uint64_t *newest = sim->newest + plan->demand.layer * sim->words;
 	double kept = (double)plan->resident_before - (double)plan->evict_count;
+	struct compact_rows rows = {.before = plan->resident_before, .deleted = plan->evict_count};
 
-	if (store == STORE_COMPACT)
-		return dram_compact_moves(plan->resident_before, plan->evict_count);
+	if (sim->options.config->store == STORE_COMPACT) {
+		for (size_t w = 0; w < sim->words; w++) {
+			rows.newest += (uint64_t)__builtin_popcountll(newest[w]);
+			rows.newest_deleted +=
+				(uint64_t)__builtin_popcountll(newest[w] & plan->evict[w]);
+		}
+		return dram_compact_moves(&rows);
+	}
 	return kept * ((plan->evict_count > 0) + (plan->load_count > 0));
 }
 
 /* Dense steps pass through and leave the store alone. */
-static double store_ns(const struct sim_world *sim, const struct plan *plan, uint64_t *moved_bytes)
+static double store_ns(struct sim_world *sim, const struct plan *plan, uint64_t *moved_bytes)
 {
 	struct store_work work = {0};
 
@@ -132,10 +151,10 @@ static double store_ns(const struct sim_world *sim, const struct plan *plan, uin
 	work.append_rows = plan->load_count;
 	work.append_bytes = plan->load_count * sim->row_bytes;
 	work.delete_rows = plan->evict_count;
-	work.move_bytes =
-		(uint64_t)llround(moved_rows((enum store_kind)sim->options.config->store, plan) *
-				  (double)sim->row_bytes);
+	work.move_bytes = (uint64_t)llround(moved_rows(sim, plan) * (double)sim->row_bytes);
 	*moved_bytes = work.append_bytes + work.move_bytes;
+	memcpy(sim->newest + plan->demand.layer * sim->words, plan->load,
+	       sim->words * sizeof(*sim->newest));
 	return dram_step_ns(&sim->options.device->dram, &work);
 }
 

@@ -5,6 +5,7 @@
 #include "rng.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdlib.h>
 
 static const struct dram_params dram = {
@@ -54,10 +55,35 @@ START_TEST(test_expected_moves_are_those_of_random_deletions)
 				}
 			}
 		}
-		ck_assert_double_eq_tol((double)moved / ROUNDS, dram_compact_moves(ROWS, deleted),
+		ck_assert_double_eq_tol((double)moved / ROUNDS,
+					dram_compact_moves(&(struct compact_rows){
+						.before = ROWS, .deleted = deleted}),
 					0.1);
 	}
-	ck_assert_double_eq(dram_compact_moves(0, 0), 0);
+	ck_assert_double_eq(dram_compact_moves(&(struct compact_rows){0}), 0);
+}
+END_TEST
+
+/* Rows are appended in order: the newest lie at the end, whatever is deleted among the others. */
+static const struct {
+	const char *why;
+	struct compact_rows rows;
+	double moves;
+} newest_cases[] = {
+	{"none of the newest goes: every hole costs a row", {100, 20, 30, 0}, 20},
+	{"all of the newest go, and nothing else: they are cut off", {100, 20, 20, 20}, 0},
+	{"half of the newest, longer than the cut", {100, 20, 40, 10}, 20 - 5},
+	{"the cut is longer than the newest", {100, 40, 10, 10}, 40 - (10 + 30.0 * 30 / 90)},
+	{"all rows are new", {50, 25, 50, 25}, 25 - 12.5},
+	{"nothing goes", {50, 0, 10, 0}, 0},
+	{"everything goes", {50, 50, 10, 10}, 0},
+};
+
+START_TEST(test_what_was_appended_last_lies_at_the_end)
+{
+	ck_assert_msg(fabs(dram_compact_moves(&newest_cases[_i].rows) - newest_cases[_i].moves) <
+			      1e-9,
+		      "%s: %g", newest_cases[_i].why, dram_compact_moves(&newest_cases[_i].rows));
 }
 END_TEST
 
@@ -139,6 +165,8 @@ int main(void)
 	tcase_add_loop_test(tcase, test_a_store_step_is_the_sum_of_its_parts, 0,
 			    sizeof(steps) / sizeof(steps[0]));
 	tcase_add_test(tcase, test_expected_moves_are_those_of_random_deletions);
+	tcase_add_loop_test(tcase, test_what_was_appended_last_lies_at_the_end, 0,
+			    sizeof(newest_cases) / sizeof(newest_cases[0]));
 	tcase_add_test(tcase, test_attention_reads_its_matrices_and_the_cache);
 	tcase_add_test(tcase, test_ffn_reads_both_matrices_of_the_rows_it_is_given);
 	tcase_add_test(tcase, test_the_head_reads_every_embedding_row);

@@ -171,7 +171,8 @@ START_TEST(test_m1_max_gives_the_papers_memory_and_compute_rows)
 			.append_rows = fresh,
 			.append_bytes = (uint64_t)(row * (double)fresh),
 			.delete_rows = fresh,
-			.move_bytes = (uint64_t)(row * dram_compact_moves(held, fresh)),
+			.move_bytes = (uint64_t)(row * dram_compact_moves(&(struct compact_rows){
+							       held, fresh, fresh, 0})),
 		};
 
 		assert_within(LAYERS * dram_step_ns(&device.dram, &work) / 1e6, i ? 92 : 57.8, 0.02,
@@ -227,7 +228,9 @@ START_TEST(test_gpu_profiles_give_the_papers_rows_as_far_as_they_say)
 	assert_within(ms, gpu_rows[_i].paper_io, gpu_rows[_i].io_within, gpu_rows[_i].what);
 	if (!naive) {
 		work.append_bytes = UINT64_C(393) * 16384;
-		work.move_bytes = (uint64_t)(16384 * dram_compact_moves(3932, 393));
+		work.move_bytes =
+			(uint64_t)(16384 *
+				   dram_compact_moves(&(struct compact_rows){3932, 393, 393, 0}));
 		assert_within(LAYERS * dram_step_ns(&device.dram, &work) / 1e6,
 			      gpu_rows[_i].paper_mem, 0.02, gpu_rows[_i].what);
 	}

@@ -110,10 +110,15 @@ static struct step_cost cost_of(const char *yaml, const struct plan *plan)
 	return cost;
 }
 
+/* Sets that a step does not look at beyond what it loaded last. */
+static uint64_t nothing[2];
+
 /* A sparse FFN step: 12 resident, 4 go, 3 come in one read each. */
 static const struct plan sparse = {
 	.demand = {.kind = STEP_FFN, .neuron_count = 6},
 	.neuron_total = 128,
+	.evict = nothing,
+	.load = nothing,
 	.evict_count = 4,
 	.load_count = 3,
 	.resident_before = 12,
@@ -166,10 +171,48 @@ START_TEST(test_realloc_copies_what_stays_when_rows_go_and_again_when_rows_come)
 }
 END_TEST
 
+/* Two steps: what the first loads lies at the end when the second deletes. */
+START_TEST(test_deletes_know_what_was_loaded_last)
+{
+	static const struct {
+		uint64_t evict;
+		uint32_t moves;
+	} cases[] = {{0xf, 4},
+		     {0xf0, 0},
+		     {0x3c, 2}}; /* the first four rows are old, the next four new */
+	uint64_t first[2] = {0xf0}, second[2] = {cases[_i].evict};
+	struct plan load = {.demand = {.kind = STEP_FFN, .neuron_count = 4},
+			    .neuron_total = 128,
+			    .evict = nothing,
+			    .load = first,
+			    .load_count = 4,
+			    .resident_before = 4,
+			    .resident_count = 8};
+	struct plan evict = {.demand = {.kind = STEP_FFN, .neuron_count = 4},
+			     .neuron_total = 128,
+			     .evict = second,
+			     .load = nothing,
+			     .evict_count = 4,
+			     .resident_before = 8,
+			     .resident_count = 4};
+	struct policy_config config = make_config("{}");
+	struct sim_world *sim = open_world(&config, SIM_CLOSED);
+	struct step_cost cost;
+	struct err err = {0};
+
+	ck_assert(!world_sim.compute(sim, &load, submit(sim, &load), &cost, &err));
+	ck_assert(!world_sim.compute(sim, &evict, submit(sim, &evict), &cost, &err));
+	ck_assert_uint_eq(cost.moved_bytes, cases[_i].moves * ROW_BYTES);
+	sim_world_close(sim);
+}
+END_TEST
+
 START_TEST(test_nothing_to_do_costs_the_scan_and_the_arithmetic)
 {
 	struct plan plan = {.demand = {.kind = STEP_FFN, .neuron_count = 5},
 			    .neuron_total = 128,
+			    .evict = nothing,
+			    .load = nothing,
 			    .resident_before = 5,
 			    .resident_count = 5};
 	struct step_cost cost = cost_of("{}", &plan);
@@ -185,6 +228,8 @@ START_TEST(test_a_dense_step_multiplies_everything_and_leaves_the_store_alone)
 {
 	struct plan plan = {.demand = {.kind = STEP_FFN, .dense = true, .neuron_count = 128},
 			    .neuron_total = 128,
+			    .evict = nothing,
+			    .load = nothing,
 			    .resident_before = 64,
 			    .resident_count = 64,
 			    .stream_first = 64,
@@ -387,6 +432,7 @@ int main(void)
 	tcase_add_loop_test(
 		tcase, test_realloc_copies_what_stays_when_rows_go_and_again_when_rows_come, 0, 4);
 	tcase_add_test(tcase, test_nothing_to_do_costs_the_scan_and_the_arithmetic);
+	tcase_add_loop_test(tcase, test_deletes_know_what_was_loaded_last, 0, 3);
 	tcase_add_test(tcase, test_a_dense_step_multiplies_everything_and_leaves_the_store_alone);
 	tcase_add_test(tcase, test_attention_and_head_cost_their_kernels);
 	tcase_add_test(tcase, test_fractions_of_a_nanosecond_add_up);
