@@ -40,6 +40,7 @@ struct calibration {
 	size_t point_count;
 	bool is_long[POINTS_MOST]; /* steady state; the others are a layer's batch */
 	struct flash_fit fit;
+	double fit_error_frac;	 /* of the form at the deepest column */
 	double batch_error_frac; /* of the batches, with the fitted batch_ns */
 	struct probe_host host;
 	double store_error_frac, ffn_error_frac, dense_error_frac;
@@ -176,6 +177,24 @@ static int fit_forms(struct calibration *c, const struct flash_point *points, si
 	return err_where(err, "flash");
 }
 
+/* Mean relative error where policies work: the deepest column. */
+static double deep_error(const struct calibration *c)
+{
+	double sum = 0, count = 0;
+
+	for (size_t i = 0; i < c->point_count; i++) {
+		const struct probe_flash_point *p = &c->points[i];
+		double reads_per_s =
+			flash_reads_per_s(&c->fit.flash, (double)p->read_bytes, p->in_flight);
+
+		if (!c->is_long[i] || p->in_flight != deepest)
+			continue;
+		sum += fabs(reads_per_s * p->batch_ns / 1e9 / (double)p->read_count - 1);
+		count++;
+	}
+	return count > 0 ? sum / count : c->fit.error_frac;
+}
+
 static int fit_flash(struct calibration *c, const struct calibrate_options *options,
 		     struct err *err)
 {
@@ -197,6 +216,7 @@ static int fit_flash(struct calibration *c, const struct calibrate_options *opti
 	if (fit_forms(c, points, count, options->seed, err))
 		return err->code;
 	c->device.flash = c->fit.flash;
+	c->fit_error_frac = deep_error(c);
 	fit_batches(c);
 	return 0;
 }
@@ -334,6 +354,14 @@ static void fit_other_type(struct calibration *c, enum weight_type own)
 	}
 }
 
+static bool has_steps(const struct calibration *c, enum step_kind kind)
+{
+	for (unsigned i = 0; i < c->host.count; i++)
+		if (c->host.steps[i].kind == kind && c->host.steps[i].compute_ns > 0)
+			return true;
+	return false;
+}
+
 static int measure_host(struct calibration *c, const struct calibrate_options *options,
 			const struct real_model *rm, double seconds, struct err *err)
 {
@@ -350,8 +378,11 @@ static int measure_host(struct calibration *c, const struct calibrate_options *o
 		.progress_arg = options->progress_arg,
 	};
 
-	if (probe_host(&c->host, &probe, err) || fit_store(c, model, own, err) ||
-	    fit_ffn(c, model, own, err))
+	if (probe_host(&c->host, &probe, err))
+		return err->code;
+	if (head_ns(c) <= 0 || !has_steps(c, STEP_ATTENTION))
+		return err_set(err, EDOM, "the engine was not seen at work: give more --time");
+	if (fit_store(c, model, own, err) || fit_ffn(c, model, own, err))
 		return err->code;
 	fit_matrices(c, model, own);
 	fit_other_type(c, own);
@@ -386,7 +417,7 @@ static void describe_origin(struct calibration *c, const struct calibrate_option
 
 	origin->kind = options->target->is_emulated ? ORIGIN_EMULATED : ORIGIN_MEASURED;
 	origin->noise_floor_frac = noise_floor(c);
-	origin->flash_fit_error_frac = c->fit.error_frac;
+	origin->flash_fit_error_frac = c->fit_error_frac;
 	origin->flash_cv_error_frac =
 		isfinite(c->fit.cv_error_frac) ? c->fit.cv_error_frac : c->fit.error_frac;
 	snprintf(origin->source, sizeof(origin->source), "%s", options->target->name);
@@ -433,11 +464,12 @@ static void write_intervals(FILE *out, const struct flash_fit *fit)
 static void write_checks(FILE *out, const struct calibration *c)
 {
 	fprintf(out,
-		"checks:\n  batch_error_frac: %.4g\n  store_error_frac: %.4g\n  ffn_error_frac: "
+		"checks:\n  flash_fit_error_all_frac: %.4g\n  batch_error_frac: %.4g\n  "
+		"store_error_frac: %.4g\n  ffn_error_frac: "
 		"%.4g\n"
 		"  dense_ffn_error_frac: %.4g\n  f16_over_f32: %.4g\n",
-		c->batch_error_frac, c->store_error_frac, c->ffn_error_frac, c->dense_error_frac,
-		c->host.f16_over_f32);
+		c->fit.error_frac, c->batch_error_frac, c->store_error_frac, c->ffn_error_frac,
+		c->dense_error_frac, c->host.f16_over_f32);
 }
 
 static int write_profile(const char *path, const struct calibration *c, struct err *err)
@@ -459,6 +491,27 @@ out:
 	return err->code;
 }
 
+/* Names of the parameters that were held, or of those that are free and not identified. */
+static void print_unsettled(FILE *out, const struct flash_fit *fit, const char *what, bool held)
+{
+	const char *before = "          ";
+
+	for (unsigned i = 0; i < FLASH_FIT_PARAMS; i++) {
+		bool is_held = fit->low[i] == fit->high[i];
+
+		if (is_held != held || (!held && fit->identified[i]))
+			continue;
+		if (before[0] == ' ')
+			fprintf(out, "%s%s: ", before, what);
+		else
+			fputs(before, out);
+		fputs(flash_fit_names[i], out);
+		before = ", ";
+	}
+	if (before[0] == ',')
+		fputc('\n', out);
+}
+
 static void print_report(FILE *out, const struct calibration *c)
 {
 	const struct device *device = &c->device;
@@ -468,17 +521,14 @@ static void print_report(FILE *out, const struct calibration *c)
 		unit_human(a, sizeof(a), device->flash.latency_ns, DIM_TIME),
 		unit_human(b, sizeof(b), device->flash.peak_bytes_per_s, DIM_BANDWIDTH));
 	fprintf(out,
-		"%s, r %.2g, q %.2g; fit error %.1f %%, unseen sizes %.1f %%, batches %.1f %%\n",
+		"%s, r %.2g, q %.2g; fit error %.1f %% (%u in flight), batches %.1f %%; all points "
+		"%.1f %%, unseen sizes %.1f %%\n",
 		unit_human(a, sizeof(a), device->flash.request_rate_per_s, DIM_RATE),
-		device->flash.size_norm, device->flash.knee, c->fit.error_frac * 100,
-		device->origin.flash_cv_error_frac * 100, c->batch_error_frac * 100);
-	for (unsigned i = 0; i < FLASH_FIT_PARAMS; i++)
-		if (c->fit.low[i] == c->fit.high[i])
-			fprintf(out, "          %s is held, the points do not settle it\n",
-				flash_fit_names[i]);
-		else if (!c->fit.identified[i])
-			fprintf(out, "          %s is not identified by this sweep\n",
-				flash_fit_names[i]);
+		device->flash.size_norm, device->flash.knee, c->fit_error_frac * 100, deepest,
+		c->batch_error_frac * 100, c->fit.error_frac * 100,
+		device->origin.flash_cv_error_frac * 100);
+	print_unsettled(out, &c->fit, "held, since the points do not settle it", true);
+	print_unsettled(out, &c->fit, "not identified (interval wider than a factor 3)", false);
 	fprintf(out,
 		"          saturated by %.1f reads of 16 KiB in flight; half of peak at %s a "
 		"read\n",

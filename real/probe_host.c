@@ -42,11 +42,17 @@ struct sample {
 	double mem_ns, compute_ns;
 };
 
+/* All of one pattern's. */
+struct samples {
+	struct sample *all; /* room for SAMPLES_MOST */
+	size_t count;
+	uint64_t ctx;
+};
+
 struct wrapped {
 	struct real_world *real;
 	uint32_t token;
-	struct sample *samples; /* room for SAMPLES_MOST */
-	size_t count;
+	struct samples *samples;
 };
 
 static int wrapped_begin(void *world, uint32_t token, struct err *err)
@@ -68,9 +74,9 @@ static int wrapped_compute(void *world, const struct plan *plan, uint64_t ticket
 	struct wrapped *w = world;
 	int rc = world_real.compute(w->real, plan, ticket, cost, err);
 
-	if (rc || w->token < WARMUP || w->count == SAMPLES_MOST)
+	if (rc || w->token < WARMUP || w->samples->count == SAMPLES_MOST)
 		return rc;
-	w->samples[w->count++] = (struct sample){
+	w->samples->all[w->samples->count++] = (struct sample){
 		.kind = plan->demand.kind,
 		.loaded = plan->load_count,
 		.evicted = plan->evict_count,
@@ -221,7 +227,6 @@ static int visit_run(struct wrapped *wrapped, const struct visit *visit, struct 
 	struct policy *policy = NULL;
 	struct trace trace = {0};
 
-	wrapped->count = 0;
 	if (make_config(&config, visit->rm, visit->pattern->dense, visit->options->store, err))
 		return err->code;
 	if (!visit->pattern->dense &&
@@ -236,16 +241,29 @@ out:
 	return err->code;
 }
 
-/* The samples of one kind become one step: medians and spreads. */
-static void note_step(struct probe_host *host, const struct wrapped *wrapped,
-		      const struct visit *visit, enum step_kind kind, double *room)
+/* The mean of the middle nine tenths: a forecast is held against means, in which a busy host's tail
+ * counts, but one step that a whole time slice fell into says nothing. Sorts 'values'. */
+static double trimmed_mean(double *values, size_t count)
+{
+	size_t cut = count / 20;
+	double sum = 0;
+
+	order_sort(values, count);
+	for (size_t i = cut; i < count - cut; i++)
+		sum += values[i];
+	return sum / (double)(count - 2 * cut);
+}
+
+/* The samples of one kind become one step: means and spreads. */
+static void note_step(struct probe_host *host, const struct samples *samples, enum step_kind kind,
+		      const struct demand_pattern *pattern, double *room)
 {
 	struct probe_step *step = &host->steps[host->count];
 	size_t count = 0;
 
-	*step = (struct probe_step){.kind = kind, .ctx = visit->ctx};
-	for (size_t i = 0; i < wrapped->count; i++) {
-		const struct sample *sample = &wrapped->samples[i];
+	*step = (struct probe_step){.kind = kind, .ctx = samples->ctx};
+	for (size_t i = 0; i < samples->count; i++) {
+		const struct sample *sample = &samples->all[i];
 
 		if (sample->kind != kind)
 			continue;
@@ -258,16 +276,16 @@ static void note_step(struct probe_host *host, const struct wrapped *wrapped,
 	if (!count)
 		return;
 	assert(host->count < PROBE_STEPS);
-	step->dense = kind == STEP_FFN && visit->pattern->dense;
+	step->dense = kind == STEP_FFN && pattern->dense;
 	step->moved_bytes /= count;
 	step->samples = (unsigned)count;
-	step->mem_ns = order_median(room, count);
+	step->mem_ns = trimmed_mean(room, count);
 	step->mem_sd_ns = order_spread(room, count, step->mem_ns);
 	count = 0;
-	for (size_t i = 0; i < wrapped->count; i++)
-		if (wrapped->samples[i].kind == kind)
-			room[count++] = wrapped->samples[i].compute_ns;
-	step->compute_ns = order_median(room, count);
+	for (size_t i = 0; i < samples->count; i++)
+		if (samples->all[i].kind == kind)
+			room[count++] = samples->all[i].compute_ns;
+	step->compute_ns = trimmed_mean(room, count);
 	step->compute_sd_ns = order_spread(room, count, step->compute_ns);
 	host->count++;
 }
@@ -345,62 +363,103 @@ out:
 	return err->code;
 }
 
-/* As many tokens as the pattern's share of the time allows, judged by a first short visit. */
-static uint32_t choose_tokens(double seconds_left, unsigned visits_left, double first_s)
-{
-	double tokens = seconds_left / visits_left / first_s * TOKENS_LEAST;
+/* A round over the patterns, forwards or backwards, so that slow drift of the host falls on all
+ * alike.  The first is short and tells what a token costs; the second takes the time that is left.
+ */
+struct round {
+	const struct probe_host_options *options;
+	const struct real_model *rm;
+	struct samples *samples; /* [PATTERNS] */
+	double token_s[PATTERNS];
+	double deadline_s;
+	bool backwards;
+};
 
+static uint32_t choose_tokens(const struct round *round, unsigned pattern, unsigned visits_left)
+{
+	double tokens;
+
+	if (!round->backwards)
+		return TOKENS_LEAST;
+	tokens = (round->deadline_s - now_s()) / visits_left / round->token_s[pattern];
 	return (uint32_t)fmin(fmax(tokens, TOKENS_LEAST), TOKENS_MOST);
 }
 
-static int visit_pattern(struct probe_host *host, struct wrapped *wrapped, struct visit *visit,
-			 double deadline_s, unsigned visits_left, double *room, struct err *err)
+static int visit_pattern(struct round *round, unsigned pattern, unsigned visits_left,
+			 struct err *err)
 {
-	double start = now_s(), first;
+	uint64_t ctx_most = real_model_shape(round->rm)->position_count;
+	struct wrapped wrapped = {.samples = &round->samples[pattern]};
+	struct visit visit = {
+		.options = round->options,
+		.rm = round->rm,
+		.pattern = &patterns[pattern],
+		.ctx = patterns[pattern].long_ctx ? ctx_most : ctx_most / 8,
+		.tokens = choose_tokens(round, pattern, visits_left),
+	};
+	double start = now_s();
 
-	visit->tokens = TOKENS_LEAST;
-	if (visit_run(wrapped, visit, err))
+	wrapped.samples->ctx = visit.ctx;
+	if (visit_run(&wrapped, &visit, err))
 		return err->code;
-	first = now_s() - start;
-	visit->tokens = choose_tokens(deadline_s - now_s(), visits_left, first);
-	if (visit->tokens > TOKENS_LEAST && visit_run(wrapped, visit, err))
-		return err->code;
-	for (unsigned kind = STEP_ATTENTION; kind <= STEP_HEAD; kind++)
-		note_step(host, wrapped, visit, (enum step_kind)kind, room);
+	round->token_s[pattern] = (now_s() - start) / visit.tokens;
+	return 0;
+}
+
+static int round_run(struct round *round, struct err *err)
+{
+	const struct probe_host_options *options = round->options;
+
+	for (unsigned i = 0; i < PATTERNS; i++) {
+		double done = (i + 1.0) / PATTERNS / 2 + (round->backwards ? 0.5 : 0);
+
+		if (visit_pattern(round, round->backwards ? PATTERNS - 1 - i : i, PATTERNS - i,
+				  err))
+			return err->code;
+		if (options->progress && options->progress(options->progress_arg, done))
+			return err_set(err, ECANCELED, "probe: stopped by the caller");
+	}
+	return 0;
+}
+
+static int allocate(struct samples *samples, double **room, struct err *err)
+{
+	*room = malloc(SAMPLES_MOST * sizeof(**room));
+	for (unsigned i = 0; i < PATTERNS; i++)
+		samples[i].all = malloc(SAMPLES_MOST * sizeof(*samples[i].all));
+	for (unsigned i = 0; i < PATTERNS; i++)
+		if (!samples[i].all || !*room)
+			return err_nomem(err, "a probe's samples",
+					 SAMPLES_MOST * sizeof(struct sample));
 	return 0;
 }
 
 int probe_host(struct probe_host *host, const struct probe_host_options *options, struct err *err)
 {
-	double deadline_s = now_s() + options->seconds;
-	struct wrapped wrapped = {.samples = malloc(SAMPLES_MOST * sizeof(struct sample))};
-	double *room = malloc(SAMPLES_MOST * sizeof(double));
+	struct samples samples[PATTERNS] = {{0}};
+	struct round round = {
+		.options = options, .samples = samples, .deadline_s = now_s() + options->seconds};
 	struct real_model *rm = NULL;
+	double *room = NULL;
 
 	*host = (struct probe_host){0};
-	if (!wrapped.samples || !room) {
-		err_nomem(err, "a probe's samples", SAMPLES_MOST * sizeof(struct sample));
-		goto out;
-	}
-	if (real_model_open(&rm, options->model_dir, &layout_bundle, NULL, err) ||
+	if (allocate(samples, &room, err) ||
+	    real_model_open(&rm, options->model_dir, &layout_bundle, NULL, err) ||
 	    compare_types(host, options, err))
 		goto out;
-	for (unsigned i = 0; i < PATTERNS; i++) {
-		uint64_t ctx_most = real_model_shape(rm)->position_count;
-		struct visit visit = {.options = options, .rm = rm, .pattern = &patterns[i]};
-
-		visit.ctx = patterns[i].long_ctx ? ctx_most : ctx_most / 8;
-		if (visit_pattern(host, &wrapped, &visit, deadline_s, PATTERNS - i, room, err))
-			goto out;
-		if (options->progress &&
-		    options->progress(options->progress_arg, (i + 1.0) / PATTERNS)) {
-			err_set(err, ECANCELED, "probe: stopped by the caller");
-			goto out;
-		}
-	}
+	round.rm = rm;
+	if (round_run(&round, err))
+		goto out;
+	round.backwards = true;
+	if (round_run(&round, err))
+		goto out;
+	for (unsigned i = 0; i < PATTERNS; i++)
+		for (unsigned kind = STEP_ATTENTION; kind <= STEP_HEAD; kind++)
+			note_step(host, &samples[i], (enum step_kind)kind, &patterns[i], room);
 out:
+	for (unsigned i = 0; i < PATTERNS; i++)
+		free(samples[i].all);
 	real_model_close(rm);
 	free(room);
-	free(wrapped.samples);
 	return err->code;
 }

@@ -42,7 +42,7 @@ struct probe_flash_options {
 MUST_CHECK int probe_flash(struct probe_flash_point *points, size_t *count,
 			   const struct probe_flash_options *options, struct err *err);
 
-/* What steps of one kind cost in the engine itself, medians over tokens: flash excluded. */
+/* What steps of one kind cost in the engine itself, means over tokens (trimmed): flash excluded. */
 struct probe_step {
 	enum step_kind kind;
 	bool dense; /* FFN: every row streamed through */
