@@ -29,7 +29,7 @@ static size_t put_world(FILE *script, const char *world, const struct sweep_grou
 	/* An empty block would stop gnuplot: a cell outside the axes stands for "none". */
 	if (!shown)
 		fputs("-9 -9 1 \"\"\n", script);
-	fputs("EOD\n", script);
+	fprintf(script, "EOD\n%s_note = \"%s\"\n", world, shown ? "" : " (no rows)");
 	return shown;
 }
 
@@ -70,11 +70,11 @@ static int heatmap_data(FILE *script, const struct result_row *rows, size_t coun
 }
 
 #define PANEL(block, title)                                                                        \
-	"set title \"" title " ms per token\".subject\n"                                           \
+	"set title \"" title " ms per token\".subject." block "_note\n"                            \
 	"plot $" block                                                                             \
 	" using 1:2:(0.48):(0.48):3:ytic(4) with boxxyerror lc palette notitle, \\\n"              \
 	"     $" block " using 1:2:(sprintf($3 < 999.5 ? \"%.3g\" : \"%.0f\", $3)) with labels "   \
-		       "font \",9\" notitle\n"
+	"font \",9\" notitle\n"
 
 const struct figure_ops figure_heatmap = {
 	.name = "heatmap",
