@@ -169,7 +169,7 @@ static int check_counts(const struct plan *plan, const struct policy *policy,
 	return rc;
 }
 
-/* Every loaded row's slot is read. */
+/* The slots that are read are those of the loaded rows: none less, none more. */
 static int check_cover(const struct plan *plan, const struct read_plane *plane, struct err *err)
 {
 	uint64_t folded[WORDS_MAX];
@@ -183,26 +183,39 @@ static int check_cover(const struct plan *plan, const struct read_plane *plane, 
 	}
 	for (size_t w = 0; w < bits_words(plane->slot_count); w++) {
 		uint64_t unread = wanted[w] & ~plane->slots[w];
+		uint64_t needless = plane->slots[w] & ~wanted[w];
 
 		if (unread)
 			return broken(err, plan,
 				      "slot %zu of %s is not read, expected a read for every load",
 				      w * 64 + (size_t)__builtin_ctzll(unread),
 				      region_name(plane->region));
+		if (needless)
+			return broken(err, plan,
+				      "slot %zu of %s is read, expected no read without a load",
+				      w * 64 + (size_t)__builtin_ctzll(needless),
+				      region_name(plane->region));
 	}
 	return 0;
 }
 
 static int check_plane(const struct plan *plan, const struct read_plane *plane,
-		       const struct region_shape *shape, struct err *err)
+		       const struct region_shape *shape, uint64_t chunk, struct err *err)
 {
 	uint32_t rows = plane->rows_per_slot;
+	bool pieces = chunk != CHUNK_ROW && chunk < shape->row_stride;
 	int rc;
 
 	if (!rows || !plane->piece_bytes || !plane->slots)
 		return broken(err, plan, "plane of %s without rows, pieces or slots",
 			      region_name(plane->region));
 	rc = check_count(plan, "row_stride", plane->row_stride, shape->row_stride, err);
+	if (!rc)
+		rc = check_count(plan, "rows_per_slot", rows,
+				 reads_rows_per_slot(chunk, shape->row_stride), err);
+	if (!rc)
+		rc = check_count(plan, "piece_bytes", plane->piece_bytes,
+				 pieces ? chunk : rows * shape->row_stride, err);
 	if (!rc)
 		rc = check_count(plan, "slot_bytes", plane->slot_bytes, rows * shape->row_stride,
 				 err);
@@ -229,7 +242,8 @@ static int check_planes(const struct plan *plan, const struct policy *policy, st
 		if (plane->region != region)
 			return broken(err, plan, "plane of %s, expected %s",
 				      region_name(plane->region), region_name(region));
-		rc = check_plane(plan, plane, &shapes[region], err);
+		rc = check_plane(plan, plane, &shapes[region], policy_config_of(policy)->chunk,
+				 err);
 		if (!rc && (!i || plane->slots != plane[-1].slots))
 			rc = check_cover(plan, plane, err);
 	}

@@ -33,6 +33,7 @@ struct liar {
 	struct books layers; /* sum of the layers' books of this token */
 	bool order_ok;
 	uint64_t open_ticket;
+	struct demand computed; /* the last step whose compute() has returned */
 };
 
 static int liar_begin(void *world, uint32_t token, struct err *err)
@@ -45,11 +46,26 @@ static int liar_begin(void *world, uint32_t token, struct err *err)
 	return 0;
 }
 
+/* Causality: an FFN's demand is released when its layer's attention has finished, attention when
+ * the layer before has, the head when all have. No read may be submitted earlier. */
+static bool is_released(const struct liar *liar, const struct demand *demand)
+{
+	const struct demand *before = &liar->computed;
+
+	if (demand->kind == STEP_FFN)
+		return before->kind == STEP_ATTENTION && before->layer == demand->layer &&
+		       before->token == demand->token;
+	if (demand->kind == STEP_HEAD || demand->layer > 0)
+		return before->kind == STEP_FFN && before->layer + 1 == demand->layer &&
+		       before->token == demand->token;
+	return liar->step == 0 || (before->kind == STEP_HEAD && before->token + 1 == demand->token);
+}
+
 static int liar_submit(void *world, const struct plan *plan, uint64_t *ticket, struct err *err)
 {
 	struct liar *liar = world;
 
-	(void)plan;
+	liar->order_ok &= is_released(liar, &plan->demand);
 	if (liar->submit_rc && liar->step == liar->lie_at)
 		return err_set(err, liar->submit_rc, "flash is gone");
 	*ticket = liar->open_ticket = 1000 + liar->step;
@@ -86,6 +102,7 @@ static int liar_compute(void *world, const struct plan *plan, uint64_t ticket,
 	if (liar->lie && liar->step == liar->lie_at)
 		liar->lie(cost);
 	liar->step++;
+	liar->computed = plan->demand;
 	return 0;
 }
 
@@ -350,6 +367,29 @@ static void load_without_read(struct plan *plan)
 	plan->classes[0].count -= plan->plane_count;
 }
 
+static void read_without_load(struct plan *plan)
+{
+	uint64_t *slots = plan->slots[0];
+	uint32_t slot = 0;
+
+	while (bits_get(slots, slot))
+		slot++;
+	bits_put(slots, slot);
+	plan->read_count += plan->plane_count;
+	plan->read_bytes += plan->plane_count * plan->planes[0].slot_bytes;
+	plan->classes[0].count += plan->plane_count;
+}
+
+static void wrong_pieces(struct plan *plan)
+{
+	plan->planes[0].piece_bytes /= 2;
+}
+
+static void wrong_rows(struct plan *plan)
+{
+	plan->planes[0].rows_per_slot = 2;
+}
+
 static void forget_a_region(struct plan *plan)
 {
 	plan->plane_count--;
@@ -411,6 +451,9 @@ static const struct {
 	 load_twice},
 	{"a demanded one is left out", "is demanded and would not be resident", miss_a_load},
 	{"a load has no read", "is not read, expected a read for every load", load_without_read},
+	{"a read has no load", "is read, expected no read without a load", read_without_load},
+	{"pieces are not the policy's", "piece_bytes is 4096, expected 8192", wrong_pieces},
+	{"rows a slot are not the policy's", "rows_per_slot is 2, expected 1", wrong_rows},
 	{"half of the row is not read", "plane_count is 1, expected 2", forget_a_region},
 	{"another region is read", "plane of attention, expected up", wrong_region},
 	{"slots are too wide", "slot_bytes is 16384, expected 8192", wrong_slot},
