@@ -79,8 +79,8 @@ static void print_remarks(FILE *out, const struct comparison *pair)
 	if (pair->judged)
 		return;
 	if (clean < COMPARE_REPEATS_MIN)
-		fprintf(out, "  not judged: %llu clean repeats of %d", (unsigned long long)clean,
-			COMPARE_REPEATS_MIN);
+		fprintf(out, "  not judged: %llu clean repeats, %d wanted",
+			(unsigned long long)clean, COMPARE_REPEATS_MIN);
 	else
 		fprintf(out, "  not judged: noise above %.0f %%", 100 * COMPARE_NOISE_MAX);
 }

@@ -265,7 +265,7 @@ START_TEST(test_the_table_says_units_errors_and_remarks)
 		"  +10.0    2.0\n",
 		"340",
 		"DECISIONS DIFFER",
-		"not judged: 3 clean repeats of 10",
+		"not judged: 3 clean repeats, 10 wanted",
 		"not judged: noise above 8 %",
 		"4 trials in both worlds, 3 with equal decisions, 2 judged",
 		"within 10 % of the measured: 100.0 % of the judged",
