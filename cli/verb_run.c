@@ -54,17 +54,26 @@ static int choose_worlds(struct runner_options *options, const struct experiment
 	return 0;
 }
 
+enum { SHARDS_MOST = 100000 };
+
 /* "2/5": the second of five shards. */
 static int read_shard(struct runner_options *options, const char *text, struct err *err)
 {
-	char tail;
+	char *slash = NULL, *end = NULL;
+	unsigned long shard, count;
 
 	if (!text)
 		return 0;
-	if (sscanf(text, "%u/%u%c", &options->shard, &options->shard_count, &tail) != 2 ||
-	    options->shard < 1 || options->shard > options->shard_count)
-		return err_set(err, EINVAL, "--shard: got '%s', expected I/N with 1 <= I <= N",
-			       text);
+	errno = 0;
+	shard = strtoul(text, &slash, 10);
+	count = *slash == '/' ? strtoul(slash + 1, &end, 10) : 0;
+	if (strspn(text, "0123456789/") != strlen(text) || !end || *end || errno || shard < 1 ||
+	    shard > count || count > SHARDS_MOST)
+		return err_set(err, EINVAL,
+			       "--shard: got '%s', expected I/N with 1 <= I <= N <= %d", text,
+			       SHARDS_MOST);
+	options->shard = (unsigned)shard;
+	options->shard_count = (unsigned)count;
 	return 0;
 }
 

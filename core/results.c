@@ -322,7 +322,7 @@ static int check_schema(struct results *r, struct err *err)
 static int prepare_all(struct results *r, struct err *err)
 {
 	if (db_prepare(&r->db, &r->find,
-		       "SELECT id FROM results WHERE trial_hash = ? AND world = ?", err) ||
+		       "SELECT id, repeats FROM results WHERE trial_hash = ? AND world = ?", err) ||
 	    db_prepare(&r->db, &r->drop, "DELETE FROM results WHERE id = ?", err) ||
 	    db_prepare(&r->db, &r->drop_tokens, "DELETE FROM tokens WHERE result_id = ?", err) ||
 	    prepare_written(r, &r->insert, write_insert, err) ||
@@ -390,17 +390,23 @@ void results_close(struct results *results)
 /* --- writing -------------------------------------------------------------------------------- */
 
 /* The id of a row, -1 when there is none. */
-static int find_id(struct results *r, const char *trial_hash, const char *world, int64_t *id,
-		   struct err *err)
+struct found {
+	int64_t id; /* -1: no such row */
+	uint64_t repeats;
+};
+
+static int find_row(struct results *r, const char *trial_hash, const char *world,
+		    struct found *found, struct err *err)
 {
 	int code;
 
-	*id = -1;
+	*found = (struct found){.id = -1};
 	sqlite3_bind_text(r->find, 1, trial_hash, -1, SQLITE_STATIC);
 	sqlite3_bind_text(r->find, 2, world, -1, SQLITE_STATIC);
 	code = sqlite3_step(r->find);
-	if (code == SQLITE_ROW)
-		*id = sqlite3_column_int64(r->find, 0);
+	if (code == SQLITE_ROW) /* an absent number of repeats reads as 0 */
+		*found = (struct found){sqlite3_column_int64(r->find, 0),
+					(uint64_t)sqlite3_column_int64(r->find, 1)};
 	else if (code != SQLITE_DONE)
 		db_err(&r->db, err, "look up a row");
 	sqlite3_reset(r->find);
@@ -408,13 +414,25 @@ static int find_id(struct results *r, const char *trial_hash, const char *world,
 	return err->code;
 }
 
-bool results_have(struct results *results, const char *trial_hash, const char *world)
+static int find_id(struct results *r, const char *trial_hash, const char *world, int64_t *id,
+		   struct err *err)
+{
+	struct found found;
+	int code = find_row(r, trial_hash, world, &found, err);
+
+	*id = found.id;
+	return code;
+}
+
+bool results_have(struct results *results, const char *trial_hash, const char *world,
+		  uint64_t repeats)
 {
 	struct err err = {0};
-	int64_t id = -1;
+	struct found found;
 
 	/* What cannot be read is not there: the trial runs again, and its row replaces this one. */
-	return find_id(results, trial_hash, world, &id, &err) == 0 && id >= 0;
+	return find_row(results, trial_hash, world, &found, &err) == 0 && found.id >= 0 &&
+	       found.repeats >= repeats;
 }
 
 /* SQLite's integers are signed. */

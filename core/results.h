@@ -66,7 +66,9 @@ MUST_CHECK int results_open(struct results **out, const char *dir, struct err *e
 void results_close(struct results *results); /* NULL is fine */
 
 /* False as well when that cannot be told: the trial runs again and replaces its row. */
-bool results_have(struct results *results, const char *trial_hash, const char *world);
+/* Whether there is a row of at least 'repeats' measurements (0 = of any number). */
+bool results_have(struct results *results, const char *trial_hash, const char *world,
+		  uint64_t repeats);
 /* Insert or replace one row (it stands last then) and its tokens in one transaction, durable on
  * return. trial_hash and world may not be empty, numbers not above 2^63-1 (EINVAL), tokens not
  * there twice. ENOSPC and EIO lose only this row. */

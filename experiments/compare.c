@@ -234,17 +234,19 @@ void compare_summarise(struct comparison_summary *summary, const struct comparis
 		       size_t count)
 {
 	double *errors = malloc((count + 1) * sizeof(*errors));
-	size_t within = 0;
+	size_t within = 0, within_all = 0;
 
 	*summary = (struct comparison_summary){.pairs = count};
 	for (size_t i = 0; i < count; i++) {
 		summary->judged += pairs[i].judged;
 		summary->same_decisions += pairs[i].same_decisions;
+		within_all += fabs(pairs[i].error_frac[COMPONENT_TOTAL]) <= 0.1;
 		within += pairs[i].judged && fabs(pairs[i].error_frac[COMPONENT_TOTAL]) <= 0.1;
 	}
-	/* Without memory for the sorting nothing is claimed: no pair counts as judged. */
+	/* Without memory for the sorting there are no medians: they stay absent. */
 	for (int c = 0; c < COMPONENT__COUNT; c++)
 		summarise_component(summary, (enum component)c, pairs, errors ? count : 0, errors);
+	summary->within_10_all_frac = count ? (double)within_all / (double)count : (double)NAN;
 	summary->within_10_frac =
 		summary->judged ? (double)within / (double)summary->judged : (double)NAN;
 	summarise_ranking(summary, pairs, count);

@@ -38,10 +38,12 @@ struct comparison_summary {
 	double median_frac[COMPONENT__COUNT],
 		p90_frac[COMPONENT__COUNT]; /* of the absolute error */
 	double bias_frac[COMPONENT__COUNT]; /* mean of the signed error */
-	double within_10_frac;		    /* share of judged trials whose total is within 10 % */
-	double kendall_tau;		    /* tau-b over all groups' rankable pairs */
-	double regret_frac; /* measured cost of what the prediction ranks first over the best
-			       measured - 1; the worst group's */
+	double within_10_all_frac; /* share of all trials whose total is within 10 %, judged or not
+				    */
+	double within_10_frac;	   /* share of judged trials whose total is within 10 % */
+	double kendall_tau;	   /* tau-b over all groups' rankable pairs */
+	double regret_frac;	   /* measured cost of what the prediction ranks first over the best
+				      measured - 1; the worst group's */
 };
 
 /* Pair rows; *out is the caller's to free() and borrows the rows.  In the order of the sim rows. */

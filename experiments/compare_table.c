@@ -119,20 +119,23 @@ static void print_errors(FILE *out, const struct comparison_summary *summary)
 
 static void print_summary(FILE *out, const struct comparison_summary *summary)
 {
-	char within[CELL_TEXT], regret[CELL_TEXT], tau[CELL_TEXT];
+	char within[CELL_TEXT], all[CELL_TEXT], regret[CELL_TEXT], tau[CELL_TEXT];
 
 	fprintf(out, "\n%zu trials in both worlds, %zu with equal decisions, %zu judged\n",
 		summary->pairs, summary->same_decisions, summary->judged);
 	if (summary->judged == 0) {
 		fprintf(out,
 			"none judged: a noise floor of at most %.0f %% over %d clean repeats is "
-			"wanted\n",
-			100 * COMPARE_NOISE_MAX, COMPARE_REPEATS_MIN);
+			"wanted\npredicted total within 10 %% of the measured: %s %% of all\n",
+			100 * COMPARE_NOISE_MAX, COMPARE_REPEATS_MIN,
+			percent(all, summary->within_10_all_frac, ""));
 		return;
 	}
 	print_errors(out, summary);
-	fprintf(out, "predicted total within 10 %% of the measured: %s %% of the judged\n",
-		percent(within, summary->within_10_frac, ""));
+	fprintf(out,
+		"predicted total within 10 %% of the measured: %s %% of the judged, %s %% of all\n",
+		percent(within, summary->within_10_frac, ""),
+		percent(all, summary->within_10_all_frac, ""));
 	fprintf(out,
 		"ranking: Kendall tau %s among policies within 2 x of the best; regret of the "
 		"predicted best %s %%\n",
@@ -259,6 +262,7 @@ void compare_json(FILE *out, const struct comparison *pairs, size_t count,
 	json_components(out, "bias_frac", summary->bias_frac);
 	fputc(',', out);
 	json_number(out, "within_10_frac", summary->within_10_frac);
+	json_number(out, "within_10_all_frac", summary->within_10_all_frac);
 	fputc(',', out);
 	json_number(out, "kendall_tau", summary->kendall_tau);
 	fputc(',', out);

@@ -126,6 +126,15 @@ static int slot_add(struct runner *runner, const struct trial *trial, struct err
 	return 0;
 }
 
+/* --resume keeps a row that measured at least as often as is asked for now. */
+static bool row_is_kept(const struct runner *runner, const struct trial *trial, const char *world)
+{
+	bool real = strcmp(world, "real") == 0;
+
+	return runner->options->resume &&
+	       results_have(runner->results, trial->hash, world, real ? trial->run.repeats : 0);
+}
+
 /* Trials of this shard that have no row yet. */
 static int slots_make(struct runner *runner, const struct experiment *experiment, const char *world,
 		      struct err *err)
@@ -141,7 +150,7 @@ static int slots_make(struct runner *runner, const struct experiment *experiment
 
 		if (!is_mine(options, i))
 			continue;
-		if (options->resume && results_have(runner->results, trial->hash, world)) {
+		if (row_is_kept(runner, trial, world)) {
 			runner->totals->kept++;
 			progress_add(options->progress, runner->trial_units, NULL);
 		} else if (slot_add(runner, trial, err)) {

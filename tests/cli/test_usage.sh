@@ -39,6 +39,9 @@ expect 2 "-o DIR is missing" run paper/table2
 expect 2 "unknown option --wrold (did you mean --world?)" run paper/table2 -o "$dir/x" --wrold sim
 expect 2 "--world: got 'moon', expected sim, real or both" run paper/table2 -o "$dir/x" --world moon
 expect 2 "--shard: got '3/2'" run paper/table2 -o "$dir/x" --shard 3/2
+expect 2 "--shard: got '99999999999/99999999999'" run paper/table2 -o "$dir/x" --shard 99999999999/99999999999
+expect 2 "--shard: got '1/2x'" run paper/table2 -o "$dir/x" --shard 1/2x
+expect 2 "--shard: got '/2'" run paper/table2 -o "$dir/x" --shard /2
 expect 2 "--jobs" run paper/table2 -o "$dir/x" --jobs many
 expect 2 "--out needs a value" run paper/table2 -o
 expect 2 "--resume takes no value" run paper/table2 -o "$dir/x" --resume=yes

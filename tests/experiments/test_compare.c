@@ -157,6 +157,7 @@ START_TEST(test_errors_are_medians_p90_and_bias_over_the_judged)
 	ck_assert_double_eq_tol(summary.median_frac[COMPONENT_IO], 0.10, 1e-9);
 	ck_assert(isnan(summary.median_frac[COMPONENT_MEM]));
 	ck_assert_double_eq_tol(summary.within_10_frac, 2.0 / 3, 1e-9);
+	ck_assert_double_eq_tol(summary.within_10_all_frac, 2.0 / 4, 1e-9);
 }
 END_TEST
 
