@@ -63,9 +63,10 @@ int sim_world_open(struct sim_world **out, const struct sim_options *options, st
 	sim->words = bits_words((uint32_t)options->model->d_ffn);
 	sim->newest = calloc(options->model->layer_count * sim->words, sizeof(*sim->newest));
 	if (!sim->newest) {
-		sim_world_close(sim);
-		return err_nomem(err, "the simulator's rows",
+		(void)!err_nomem(err, "the simulator's rows",
 				 options->model->layer_count * sim->words * sizeof(*sim->newest));
+		sim_world_close(sim);
+		return err->code;
 	}
 	*out = sim;
 	return 0;
