@@ -6,10 +6,12 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { CHAIN_MAX = 8, PATH_BYTES = 4096, NAME_BYTES = 258, LIST_TEXT = 400 };
 
@@ -28,16 +30,51 @@ const char *config_kind_name(enum config_kind kind)
 
 /* ---- the names that there are ---- */
 
-enum { ROOTS = 3 };
+enum { ROOTS = 2 };
 
-/* Where words are looked up, in this order; NULL: not set. */
-static void roots_fill(const char *roots[ROOTS])
+/* Where words are looked up, in this order; NULL: nowhere. */
+struct roots {
+	const char *at[ROOTS];
+	char beside[PATH_BYTES]; /* what at[1] may point to */
+};
+
+static bool is_dir(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The data folder of the prefix that the running program lies in, wherever that was moved to;
+ * false when it lies in none, or the system does not say. */
+static bool beside_program(char beside[PATH_BYTES])
+{
+	static const char from_bin[] = "/" FLASH_CONFIGS_FROM_BIN;
+	ssize_t length = readlink("/proc/self/exe", beside, PATH_BYTES - sizeof(from_bin));
+	char *slash;
+
+	if (length <= 0)
+		return false;
+	beside[length] = '\0';
+	slash = strrchr(beside, '/');
+	if (!slash)
+		return false;
+	memcpy(slash, from_bin, sizeof(from_bin));
+	return is_dir(beside);
+}
+
+static void roots_fill(struct roots *roots)
 {
 	const char *from_env = getenv("FLASHCAST_CONFIGS");
 
-	roots[0] = from_env && from_env[0] ? from_env : NULL;
-	roots[1] = FLASH_CONFIGS_INSTALLED;
-	roots[2] = FLASH_CONFIGS_SOURCE;
+	roots->at[0] = from_env && from_env[0] ? from_env : NULL;
+	/* One shipped folder and never two: a name must not come from another version. */
+	if (beside_program(roots->beside))
+		roots->at[1] = roots->beside;
+	else if (is_dir(FLASH_CONFIGS_SOURCE))
+		roots->at[1] = FLASH_CONFIGS_SOURCE;
+	else
+		roots->at[1] = FLASH_CONFIGS_INSTALLED;
 }
 
 struct names {
@@ -107,13 +144,13 @@ static int names_scan(struct names *names, const char *folder, const char *prefi
 
 static int names_gather(struct names *names, enum config_kind kind, struct err *err)
 {
-	const char *roots[ROOTS];
+	struct roots roots;
 	char folder[PATH_BYTES];
 
-	roots_fill(roots);
+	roots_fill(&roots);
 	for (size_t i = 0; i < ROOTS; i++) {
-		if (!roots[i] || snprintf(folder, sizeof(folder), "%s/%s", roots[i],
-					  config_kind_name(kind)) >= (int)sizeof(folder))
+		if (!roots.at[i] || snprintf(folder, sizeof(folder), "%s/%s", roots.at[i],
+					     config_kind_name(kind)) >= (int)sizeof(folder))
 			continue;
 		if (names_scan(names, folder, ""))
 			return err_nomem(err, "names of configs",
@@ -193,13 +230,13 @@ static int is_word(const char *name)
 
 static int find_word(char *path, size_t size, enum config_kind kind, const char *name)
 {
-	const char *roots[ROOTS];
+	struct roots roots;
 
-	roots_fill(roots);
+	roots_fill(&roots);
 	for (size_t i = 0; i < ROOTS; i++) {
-		if (roots[i] &&
-		    snprintf(path, size, "%s/%s/%s.yaml", roots[i], config_kind_name(kind), name) <
-			    (int)size &&
+		if (roots.at[i] &&
+		    snprintf(path, size, "%s/%s/%s.yaml", roots.at[i], config_kind_name(kind),
+			     name) < (int)size &&
 		    is_file(path))
 			return 1;
 	}

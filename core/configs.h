@@ -5,9 +5,10 @@
  * configs/<kind>/<word>.yaml, perhaps in a subfolder (`paper/table2`).  A path begins with '/' or
  * '.' or ends in .yaml, or has a '/' and is no such word; it is relative to the file that names it.
  * A part may name another of its kind to start from with `base:`, and states only what differs.
- * Look-up of words: $FLASHCAST_CONFIGS, then the installed data folder, then the source tree's
- * configs/ (both fixed at build time).  A word that is nowhere is an error that lists what there is
- * and the nearest name; there is no silent default. */
+ * Look-up of words: $FLASHCAST_CONFIGS, then what was shipped with the program: the first folder
+ * that is there of share/flashcast/configs in the program's own prefix, the source tree's configs/,
+ * and the installed data folder that the build was told of.  A word that is nowhere is an error
+ * that lists what there is and the nearest name; there is no silent default. */
 #ifndef FLASH_CONFIGS_H
 #define FLASH_CONFIGS_H
 
