@@ -5,6 +5,7 @@
 
 #include "args.h"
 #include "experiment.h"
+#include "progress.h"
 #include "results.h"
 
 /* A verb gets the arguments after its name.  0, or err->code: EINVAL ends the process with 2, all
@@ -32,6 +33,15 @@ MUST_CHECK int draw_figures(const char *dir, char *const *names, size_t count, s
 /* Rows as a table, one heading for each experiment, model, device and world that follow each other.
  */
 void print_rows(FILE *out, const struct result_row *rows, size_t count);
+
+/* A progress line for work that tells how far it is, 0 .. 1; a stage after another begins at 0
+ * again, and the line's total is the number of stages.  Hand fraction_tell to the work with a
+ * struct fraction_progress * as its argument. */
+struct fraction_progress {
+	struct progress *line;
+	double done;
+};
+int fraction_tell(void *arg, double done);
 
 /* Every parameter table as Markdown: docs/config.md. */
 void config_help(FILE *out);

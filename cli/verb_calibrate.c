@@ -32,6 +32,7 @@ static int read_target(struct real_target *target, const char *name, struct err 
 
 static int run_calibrate(const struct calibrate_args *args, struct err *err)
 {
+	struct fraction_progress progress = {NULL, 0};
 	struct real_target target;
 	struct calibrate_options options = {
 		.model_dir = args->dir,
@@ -40,6 +41,8 @@ static int run_calibrate(const struct calibrate_args *args, struct err *err)
 		.seconds = args->budget_ns / 1e9,
 		.seed = args->seed,
 		.name = args->name,
+		.progress = fraction_tell,
+		.progress_arg = &progress,
 	};
 
 	if (!args->dir)
@@ -48,10 +51,13 @@ static int run_calibrate(const struct calibrate_args *args, struct err *err)
 			"--dir MODEL is missing: the synthesised model whose files are read");
 	if (!args->out)
 		return err_set(err, EINVAL, "-o FILE is missing: the device profile to write");
-	if (read_target(&target, args->device, err) || calibrate(&options, args->out, stdout, err))
+	if (read_target(&target, args->device, err))
 		return err->code;
-	printf("wrote %s\n", args->out);
-	return 0;
+	progress.line = progress_open("calibrate", 2); /* flash, then the engine's steps */
+	if (!calibrate(&options, args->out, stdout, err))
+		printf("wrote %s\n", args->out);
+	progress_close(progress.line);
+	return err->code;
 }
 
 int verb_calibrate(int argc, char **argv, struct err *err)

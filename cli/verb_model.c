@@ -3,7 +3,6 @@
 #include "cli.h"
 
 #include "configs.h"
-#include "progress.h"
 #include "real_model.h"
 
 #include <errno.h>
@@ -45,27 +44,13 @@ static int read_layouts(struct synth_options *options, const struct layout_ops *
 	return 0;
 }
 
-struct synth_progress {
-	struct progress *line;
-	double done;
-};
-
-static int show_progress(void *arg, double done)
-{
-	struct synth_progress *progress = arg;
-
-	progress_add(progress->line, done - progress->done, NULL);
-	progress->done = done;
-	return 0;
-}
-
 static int synth(const char *geometry, const char *dir, const char *weights, const char *names,
 		 uint64_t seed, struct err *err)
 {
 	const struct layout_ops *chosen[LAYOUT_COUNT];
-	struct synth_progress progress = {NULL, 0};
+	struct fraction_progress progress = {NULL, 0};
 	struct synth_options options = {
-		.seed = seed, .progress = show_progress, .progress_arg = &progress};
+		.seed = seed, .progress = fraction_tell, .progress_arg = &progress};
 	struct ynode *map = NULL;
 	struct model model;
 	int type = word_value(weight_type_words, weights);
