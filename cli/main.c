@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* main.c - the flashcast command: finds the verb, prints the error, chooses the exit status */
 #include "cli.h"
+#include "flash_version.h"
 
 #include <errno.h>
 #include <gsl/gsl_errno.h>

@@ -25,15 +25,16 @@ endif()
 add_library(flash_exact_math INTERFACE)
 target_compile_options(flash_exact_math INTERFACE -fno-fast-math -ffp-contract=off)
 
-# What the program says of itself: --version, and the version and git_rev of every result row.
-execute_process(COMMAND git -C ${PROJECT_SOURCE_DIR} describe --always --dirty --abbrev=12
-	OUTPUT_VARIABLE FLASH_GIT_REV OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
-if(NOT FLASH_GIT_REV)
-	set(FLASH_GIT_REV unknown)
-endif()
+# What the program says of itself: --version, and the version and git_rev of every result row.  Asked
+# anew at each build, since the tree moves on between configuring and building.
+set(version_header ${PROJECT_BINARY_DIR}/version/flash_version.h)
+add_custom_target(flash_version_header
+	COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DHEADER=${version_header}
+		-DVERSION=${PROJECT_VERSION} -P ${PROJECT_SOURCE_DIR}/cmake/version.cmake
+	BYPRODUCTS ${version_header} COMMENT "" VERBATIM)
 add_library(flash_version INTERFACE)
-target_compile_definitions(flash_version INTERFACE
-	FLASH_VERSION="${PROJECT_VERSION}" FLASH_GIT_REV="${FLASH_GIT_REV}")
+target_include_directories(flash_version INTERFACE ${PROJECT_BINARY_DIR}/version)
+add_dependencies(flash_version flash_version_header)
 
 # flash_test(NAME folder/test_x.c LIBS ... [LABELS ...]) - one executable and one CTest for one file
 # Label `threads`: what runs threads of ours, and so runs under the thread sanitizer too.

@@ -3,6 +3,7 @@
 #include "trial.h"
 
 #include "configs.h"
+#include "flash_version.h"
 #include "real_probe.h"
 #include "trial_books.h"
 
