@@ -8,7 +8,7 @@
 #ifndef FLASH_ERR_H
 #define FLASH_ERR_H
 
-#define MUST_CHECK          __attribute__((warn_unused_result))
+#define MUST_CHECK	      __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, arg) __attribute__((format(printf, fmt, arg)))
 
 struct err {

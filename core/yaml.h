@@ -21,9 +21,9 @@ struct ynode {
 	enum ynode_kind kind;
 	const char *file; /* or "--set", or an origin; lives as long as any node that has it */
 	int line, column; /* of the value, from 1 */
-	char *text;       /* scalar: its text; else NULL */
-	int quoted;       /* scalar: was in quotes or a block, so it is text and nothing else */
-	size_t count;     /* list: items; map: pairs */
+	char *text;	  /* scalar: its text; else NULL */
+	int quoted;	  /* scalar: was in quotes or a block, so it is text and nothing else */
+	size_t count;	  /* list: items; map: pairs */
 	struct ynode **items;
 	struct ynode **keys; /* map: scalars, same order as items */
 };
@@ -34,7 +34,7 @@ struct ynode {
 MUST_CHECK int yaml_load(struct ynode **out, const char *path, struct err *err);
 MUST_CHECK int yaml_parse(struct ynode **out, const char *text, const char *file, struct err *err);
 
-void ynode_free(struct ynode *node);                 /* deep; NULL is fine */
+void ynode_free(struct ynode *node);		     /* deep; NULL is fine */
 struct ynode *ynode_clone(const struct ynode *node); /* deep; NULL: out of memory */
 
 /* New nodes that no file holds; 'origin' stands for the file in messages, line and column are 1.

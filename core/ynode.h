@@ -21,8 +21,7 @@ struct ynode_place {
 
 /* New nodes at a place; they hold its file. NULL: no memory. */
 struct ynode *ynode_new(enum ynode_kind kind, struct ynode_place place);
-struct ynode *ynode_new_text(const char *text, size_t length, int quoted,
-			     struct ynode_place place);
+struct ynode *ynode_new_text(const char *text, size_t length, int quoted, struct ynode_place place);
 /* From here on 'node', and nothing below it, answers with this place. */
 void ynode_move(struct ynode *node, struct ynode_place place);
 

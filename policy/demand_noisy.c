@@ -127,8 +127,8 @@ static void band_count(struct noisy *noisy, const struct trace *trace, uint32_t 
 	for (uint32_t bit = 0; bit < COUNTER_BITS; bit++) {
 		const uint64_t *counter = noisy->counters + bit * noisy->words;
 
-		BITS_EACH(counter, trace->neuron_count, n)
-		noisy->buckets[bucket_of(layer, (uint32_t)n)] += 1u << bit;
+		BITS_EACH (counter, trace->neuron_count, n)
+			noisy->buckets[bucket_of(layer, (uint32_t)n)] += 1u << bit;
 	}
 }
 

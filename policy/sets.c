@@ -102,8 +102,7 @@ void set_fold(uint64_t *to, const uint64_t *from, size_t words, uint32_t group)
 	inverse = (UINT64_C(1) << 40) / group + 1;
 	assert(words <= (1 << 20) / 64);
 	memset(to, 0, words * sizeof(*to));
-	BITS_EACH(from, (uint32_t)words * 64, i)
-	{
+	BITS_EACH (from, (uint32_t)words * 64, i) {
 		uint32_t slot = (uint32_t)((uint64_t)i * inverse >> 40);
 
 		bits_put(to, slot);

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* emulator.h - the mechanism of an emulated device: when would a read that it accepts now be
- *complete?
+/* emulator.h - the mechanism of an emulated device: when would a read that it accepts now be complete?
  *
  * No clock, no process, no data: times go in and out, the caller keeps them.  A read passes
- *	the controller   one read every 1 / request_rate_per_s, in order of acceptance;
- *	its units        it is cut at multiples of stripe_bytes; each stripe belongs to one unit,
- *that serves its pieces in order, unit_ns + bytes / unit_bytes_per_s each, twice when the read is
- *	                 retried, longer by an exponential time when it stalls (its first piece
- *only); the bus          pieces in the order in which their units finished, bytes / bus_bytes_per_s
- *each, and bus_ns once a read; never idle while a piece is ready; the host         host_ns after
- *its last piece. Runs of `units` consecutive stripes lie on all units once, each run rotated by a
- *hash: a long read finds them all, and scattered reads collide as they would by chance.
- *Deterministic by seed. */
+ *	the controller  one read every 1 / request_rate_per_s, in order of acceptance;
+ *	its units       it is cut at multiples of stripe_bytes; each stripe belongs to one unit, which serves
+ *	                its pieces in order, unit_ns + bytes / unit_bytes_per_s each, twice when the read is
+ *	                retried, longer by an exponential time when it stalls (its first piece only);
+ *	the bus         pieces in the order in which their units finished, bytes / bus_bytes_per_s each, and
+ *	                bus_ns once a read; never idle while a piece is ready;
+ *	the host        host_ns after its last piece.
+ * Runs of `units` consecutive stripes lie on all units once, each run rotated by a hash: a long read
+ * finds them all, and scattered reads collide as they would by chance.  Deterministic by seed. */
 #ifndef FLASH_EMULATOR_H
 #define FLASH_EMULATOR_H
 

@@ -12,11 +12,13 @@
 
 #include "param.h"
 
+/* clang-format off */
 struct emulated_params {
 #include "param_fields.h"
 #include "emulated_params.h"
 #include "param_end.h"
 };
+/* clang-format on */
 extern const struct param_table emulated_table;
 
 /* Where a real run reads from: `target:` of an experiment. */

@@ -2,15 +2,15 @@
 /* real_forward.h - one token through OPT or Falcon, in whatever pieces the weights come by
  *
  * Weights are handed in as rows, in the order in which they lie in their region (model.h): all at
- *once where they are resident, tile by tile where they stream from flash.  The forward pass keeps
- *what it needs of them (norms, biases) and multiplies the rest as it passes; it never keeps a
- *matrix.
+ * once where they are resident, tile by tile where they stream from flash.  The forward pass keeps
+ * what it needs of them (norms, biases) and multiplies the rest as it passes; it never keeps a
+ * matrix.
  *
  *	OPT:     x += Wo attend(qkv(norm(x)));  x += down relu(up norm(x))
  *	Falcon:  n = norm(x);  x += Wo attend(rotate(qkv(n)));  x += down relu(up n)
  *
  * This is a replay: token ids are seeded, the KV cache is full of synthetic history, token t stands
- *at slot and position t mod ctx, and attention sees exactly ctx tokens, itself among them. */
+ * at slot and position t mod ctx, and attention sees exactly ctx tokens, itself among them. */
 #ifndef FLASH_REAL_FORWARD_H
 #define FLASH_REAL_FORWARD_H
 

@@ -48,6 +48,7 @@ MUST_CHECK int pool_open(struct pool **out, unsigned threads, struct err *err);
 void pool_close(struct pool *pool);
 unsigned pool_threads(const struct pool *pool);
 /* fn(arg, thread, threads) on every thread, the caller's being thread 0; returns when all are done. */
-void pool_run(struct pool *pool, void (*fn)(void *arg, unsigned thread, unsigned threads), void *arg);
+void pool_run(struct pool *pool, void (*fn)(void *arg, unsigned thread, unsigned threads),
+	      void *arg);
 
 #endif

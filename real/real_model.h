@@ -13,8 +13,9 @@ struct real_model;
 
 /* Open a folder for one layout: checks headers, geometry against 'expect' (NULL = take what is there), tensor names,
  * types, offsets, sizes, and that the files are whole. Errors name file, tensor, got, expected. */
-MUST_CHECK int real_model_open(struct real_model **out, const char *dir, const struct layout_ops *layout,
-			       const struct model *expect, struct err *err);
+MUST_CHECK int real_model_open(struct real_model **out, const char *dir,
+			       const struct layout_ops *layout, const struct model *expect,
+			       struct err *err);
 void real_model_close(struct real_model *rm); /* NULL is fine */
 
 const struct model *real_model_shape(const struct real_model *rm);
@@ -37,7 +38,8 @@ struct synth_options {
 };
 /* Write a synthetic model in the exact geometry: random weights of a trained model's scale (so that activations stay finite),
  * the same weights in every layout. Temp names until all is fsynced: an interrupted synth leaves nothing that looks whole. */
-MUST_CHECK int real_model_synth(const char *dir, const struct synth_options *options, struct err *err);
+MUST_CHECK int real_model_synth(const char *dir, const struct synth_options *options,
+				struct err *err);
 
 /* Print what is inside: geometry, tensors, sizes by region, padding. */
 int real_model_inspect(const char *dir, FILE *out, struct err *err);

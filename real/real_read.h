@@ -18,11 +18,13 @@ enum { READER_FILES = 2 };
 struct emulated_params;
 
 struct reader_options {
-	enum read_engine engine;             /* never READ_AUTO here */
-	const char *paths[READER_FILES];     /* files to read from; file 0 base, file 1 FFN; NULL = absent */
+	enum read_engine engine; /* never READ_AUTO here */
+	const char *paths
+		[READER_FILES]; /* files to read from; file 0 base, file 1 FFN; NULL = absent */
 	unsigned in_flight;
-	const struct emulated_params *emulated; /* READ_EMULATED: the device's setting (real_emulated.h) */
-	uint64_t seed;                       /* emulated: of its stalls */
+	const struct emulated_params
+		*emulated; /* READ_EMULATED: the device's setting (real_emulated.h) */
+	uint64_t seed;	   /* emulated: of its stalls */
 };
 
 struct read_request {
@@ -46,14 +48,16 @@ struct read_engine_ops {
 	int (*open)(struct reader *reader, const struct reader_options *options, struct err *err);
 	void (*close)(struct reader *reader);
 	void *(*alloc)(struct reader *reader, size_t bytes); /* NULL: out of memory */
-	int (*submit)(struct reader *reader, const struct read_request *requests, size_t count, struct err *err);
+	int (*submit)(struct reader *reader, const struct read_request *requests, size_t count,
+		      struct err *err);
 	int (*wait)(struct reader *reader, struct read_done *done, struct err *err);
 	/* Bytes that somebody other than this engine counted; ENOTSUP: nobody did. */
 	int (*outside)(struct reader *reader, uint64_t *bytes, struct err *err);
 };
 
 /* EINVAL/EIO/... with path and figures; ENOTSUP when this host cannot (no direct I/O on that file system: says so). */
-MUST_CHECK int reader_open(struct reader **out, const struct reader_options *options, struct err *err);
+MUST_CHECK int reader_open(struct reader **out, const struct reader_options *options,
+			   struct err *err);
 void reader_close(struct reader *reader); /* waits for what is in flight; NULL is fine */
 
 /* Alignment that offsets, sizes and buffers need (statx DIOALIGN where known, else probed). */
@@ -62,8 +66,8 @@ size_t reader_align(const struct reader *reader);
 void *reader_alloc(struct reader *reader, size_t bytes);
 
 /* Start a batch; 'requests' must stay until it is waited for.  One batch at a time for now. */
-MUST_CHECK int reader_submit(struct reader *reader, const struct read_request *requests, size_t count,
-			     struct err *err);
+MUST_CHECK int reader_submit(struct reader *reader, const struct read_request *requests,
+			     size_t count, struct err *err);
 /* Wait for the batch. A short read or a device error is EIO with file, offset, got and expected. */
 MUST_CHECK int reader_wait(struct reader *reader, struct read_done *done, struct err *err);
 

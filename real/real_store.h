@@ -12,9 +12,9 @@
 
 /* One layer. Rows 0 .. num_used-1 are in use, in no order that matters. */
 struct store_layer {
-	unsigned char *matrix;   /* [capacity][row_bytes] */
-	uint32_t *pointer;       /* [capacity] neuron id of each row */
-	float *bias;             /* [capacity]; all 0 where the model has none */
+	unsigned char *matrix; /* [capacity][row_bytes] */
+	uint32_t *pointer;     /* [capacity] neuron id of each row */
+	float *bias;	       /* [capacity]; all 0 where the model has none */
 	uint32_t num_used, capacity;
 };
 
@@ -22,20 +22,21 @@ struct store {
 	const struct store_ops *ops;
 	struct store_layer *layers;
 	uint32_t layer_count, neuron_count;
-	uint64_t row_bytes;      /* 2 * d_model * bytes of a weight */
+	uint64_t row_bytes; /* 2 * d_model * bytes of a weight */
 };
 
 /* A row to insert: its two halves may lie apart (layout split). */
 struct store_row {
 	uint32_t neuron;
-	const void *up, *down;   /* row_bytes / 2 each */
+	const void *up, *down; /* row_bytes / 2 each */
 	float bias;
 };
 
 struct store_ops {
 	const char *name, *help;
 	/* Remove the rows whose neuron is in 'evict'; returns bytes moved. */
-	uint64_t (*evict)(struct store *store, uint32_t layer, const uint64_t *evict, uint32_t count);
+	uint64_t (*evict)(struct store *store, uint32_t layer, const uint64_t *evict,
+			  uint32_t count);
 	/* Insert rows; there is room (the caller asserts). ENOMEM only where a member allocates. *moved gets bytes copied. */
 	int (*insert)(struct store *store, uint32_t layer, const struct store_row *rows,
 		      uint32_t count, uint64_t *moved, struct err *err);

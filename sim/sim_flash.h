@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* sim_flash.h - how long a plan's reads take, at two levels of detail
  *
- * Closed form: flash_batch_ns() where all reads are of one size.  Of several sizes b, N_b reads
- *each and N in all, batch_ns + max (R(b,1) - D(b)) + sum N_b D(b)                         one ramp,
- *every read's bottleneck
- *	+ (N - n) (1 + (n-1)/2N) sum N_b/N (1/X(b,n) - D(b))  where N > n     what latency costs
- *beyond it which for one size is the same.
+ * Closed form: flash_batch_ns() where all reads are of one size.  Of several sizes b, N_b reads each
+ * and N in all,
+ *	batch_ns + max (R(b,1) - D(b)) + sum N_b D(b)        one ramp, every read's bottleneck
+ *	+ (N - n) (1 + (n-1)/2N) sum N_b/N (1/X(b,n) - D(b))   where N > n: what latency costs beyond it
+ * which for one size is the same.
  *
- * Recursion: reads in order over P parallel units and one shared bus, at most n outstanding.  Read
- *i starts    when read i-n has completed and its unit (i mod P) is free; then      occupies the
- *unit for U(b) = R(b,1) - D(b), and the unit with its data waits for the bus; then      occupies
- *the bus for D(b), requests and bytes both being a cost of the one path to the host. P is the
- *fewest units that never limit: the largest R/D of any size.  So it agrees with the closed form for
- *one read, for a saturated device, and for one outstanding read; between them the closed form's
- *knee q rounds off what is here a corner. */
+ * Recursion: reads in order over P parallel units and one shared bus, at most n outstanding.  Read i
+ *	starts    when read i-n has completed and its unit (i mod P) is free; then
+ *	occupies  the unit for U(b) = R(b,1) - D(b), and the unit with its data waits for the bus; then
+ *	occupies  the bus for D(b), requests and bytes both being a cost of the one path to the host.
+ * P is the fewest units that never limit: the largest R/D of any size.  So it agrees with the closed
+ * form for one read, for a saturated device, and for one outstanding read; between them the closed
+ * form's knee q rounds off what is here a corner. */
 #ifndef FLASH_SIM_FLASH_H
 #define FLASH_SIM_FLASH_H
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* trace_shape.h - the generator's solved parameters: what trace_shape.c fits and trace_gen.c draws
- *from
+/* trace_shape.h - the generator's solved parameters: what trace_shape.c fits and trace_gen.c draws from
  *
  * Each neuron of a layer holds a uniform number that is kept from token to token with probability
  * keep_frac and drawn anew otherwise; it is in a plane when the number is below its rate there.  So
- *planes are nested, every plane is a two-state chain of the same persistence, and for any set with
- *rates q s_agg(k) = mean of 1 - (1 - q) (1 - (1 - keep) q)^(k-1). Rates come from one curve over
- *ranks u in (0, 1), hottest first, a cold tail and a hot head, q(u) = t + h - t h,   t = tail_top
- *(1 - u)^tail_power,   h = head_top max(0, 1 - u / head_width), whose odds are multiplied by one
- *factor a layer and plane, so that each has its density. */
+ * planes are nested, every plane is a two-state chain of the same persistence, and for any set with
+ * rates q
+ *	s_agg(k) = mean of 1 - (1 - q) (1 - (1 - keep) q)^(k-1).
+ * Rates come from one curve over ranks u in (0, 1), hottest first, a cold tail and a hot head,
+ *	q(u) = t + h - t h,   t = tail_top (1 - u)^tail_power,   h = head_top max(0, 1 - u / head_width),
+ * whose odds are multiplied by one factor a layer and plane, so that each has its density. */
 #ifndef FLASH_TRACE_SHAPE_H
 #define FLASH_TRACE_SHAPE_H
 

@@ -48,10 +48,10 @@ for from in "${!may[@]}"; do
 			can=yes || can=no
 		case " ${may[$from]} " in
 		*" $to "*)
-			[ $can = yes ] || complain "$from cannot include $to: $said" ;;
+			[ "$can" = yes ] || complain "$from cannot include $to: $said" ;;
 		*)
-			[ $can = no ] || complain "$from can include $to, which stands above or beside it"
-			[ $can = yes ] || [[ "${said,,}" == *"${header[$to]}"*"no"*"such file"* ]] ||
+			[ "$can" = no ] || complain "$from can include $to, which stands above or beside it"
+			[ "$can" = yes ] || [[ "${said,,}" == *"${header[$to]}"*"no"*"such file"* ]] ||
 				[[ "$said" == *"${header[$to]}' file not found"* ]] ||
 				complain "$from does not include $to, but for another reason: $said" ;;
 		esac

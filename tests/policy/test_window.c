@@ -79,8 +79,8 @@ static struct list list_of(const uint64_t *set)
 {
 	struct list list = {0};
 
-	BITS_EACH(set, NEURONS, n)
-	list_add(&list, (uint32_t)n);
+	BITS_EACH (set, NEURONS, n)
+		list_add(&list, (uint32_t)n);
 	return list;
 }
 
@@ -290,8 +290,8 @@ START_TEST(test_none_reads_the_whole_demand_at_every_step)
 		uint32_t unpinned = 0;
 
 		policy_demand_at(fixture.policy, &demand, token, 0, STEP_FFN);
-		BITS_EACH(demand.neurons, NEURONS, n)
-		unpinned += n >= pinned;
+		BITS_EACH (demand.neurons, NEURONS, n)
+			unpinned += n >= pinned;
 		ck_assert_int_eq(policy_step(fixture.policy, &demand, resident, &plan, &err), 0);
 		ck_assert_msg(plan_check(&plan, &fixture.model, fixture.policy, resident, &err) ==
 				      0,
