@@ -33,6 +33,8 @@ MUST_CHECK int draw_figures(const char *dir, char *const *names, size_t count, s
 /* Rows as a table, one heading for each experiment, model, device and world that follow each other.
  */
 void print_rows(FILE *out, const struct result_row *rows, size_t count);
+/* Every column of every row, as an array of objects. */
+void print_rows_json(FILE *out, const struct result_row *rows, size_t count);
 
 /* A progress line for work that tells how far it is, 0 .. 1; a stage after another begins at 0
  * again, and the line's total is the number of stages.  Hand fraction_tell to the work with a

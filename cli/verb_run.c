@@ -96,7 +96,9 @@ static int judge(const char *dir, bool json, bool wanted, struct err *err)
 			compare_print(stdout, pairs, pair_count, &summary);
 	} else if (wanted) {
 		err_set(err, ENODATA, "'%s' holds no trial that ran in both worlds", dir);
-	} else if (!json) {
+	} else if (json) {
+		print_rows_json(stdout, rows, row_count);
+	} else {
 		print_rows(stdout, rows, row_count);
 	}
 out:
@@ -183,8 +185,8 @@ static int run_or_validate(int argc, char **argv, bool validate, struct err *err
 		 "run only every N-th trial, from the I-th", 0, 0},
 		{"layers", 0, OPT_FLAG, &got.layers, NULL,
 		 "keep a line a layer in table `tokens` too", 0, 0},
-		{"json", 0, OPT_FLAG, &got.json, NULL, "the comparison as JSON on standard output",
-		 0, 0},
+		{"json", 0, OPT_FLAG, &got.json, NULL,
+		 "the comparison, or the rows of one world, as JSON on standard output", 0, 0},
 		{"no-figures", 0, OPT_FLAG, &got.no_figures, NULL, "rows only", 0, 0},
 		{"world", 'w', OPT_TEXT, &got.world, "WORLD",
 		 "sim, real or both, whatever the experiment says", 0, 0},
