@@ -122,12 +122,13 @@ static int load_pinned(struct real_world *real, uint32_t layer, uint32_t pinned,
 static int load_embedding(struct real_world *real, struct err *err)
 {
 	struct forward *f = &real->forward;
-	unsigned char *row = malloc(f->d * sizeof(float));
+	const size_t most_bytes = f->d * sizeof(float); /* of any weight type */
+	unsigned char *row = malloc(most_bytes);
 	struct model_tensor t;
 	enum tensor_role role;
 
 	if (!row)
-		return err_nomem(err, "an embedding row", f->d * sizeof(float));
+		return err_nomem(err, "an embedding row", most_bytes);
 	for (uint32_t i = 0; !err->code && forward_role(&role, &t, real->options.model,
 							real->weights, REGION_EMBED, 0, i);
 	     i++) {
