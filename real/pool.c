@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* pool.c - threads that run one function each and come back
  *
- * A forward pass hands out work some hundred times a token, so a worker looks for the next piece
- * for about 20 us before it sleeps: that covers the gap between two kernels of one step, and no
- * more, so that waiting for flash leaves the cores to the read engine. */
+ * A forward pass hands out work some hundred times a token, and to wake a thread whose core has gone
+ * idle takes some 100 us on a virtual machine: longer than many a kernel.  So workers are roused
+ * once when a wait for flash is over, and then look for the next piece without sleep until they may
+ * rest again, which leaves the cores to the read engine while it works.  Unroused they look for
+ * SPIN_NS before they sleep; nobody looks for longer than AWAKE_NS.
+ *
+ * Each thread keeps to one core where there are enough: a kernel under a hypervisor takes a core that
+ * sleeps for one that was taken away, and wakes a worker on its master's own core, where it waits
+ * until the master's time slice ends. */
+#define _GNU_SOURCE
 #include "real_kernels.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { SPIN_NS = 20000, SPIN_LOOKS = 64 };
+enum { SPIN_NS = 20000, AWAKE_NS = 2000000, SPIN_LOOKS = 64 };
 
 struct worker {
 	struct pool *pool;
@@ -31,7 +39,13 @@ struct pool {
 	void *arg;
 	atomic_uint round; /* grows by one a job */
 	atomic_uint busy;  /* workers that have not finished this round */
+	atomic_bool awake; /* roused: look for longer */
+	unsigned wakes;	   /* times roused, under the lock: a sleeper gets up for it */
+	unsigned sleepers; /* under the lock */
 	bool stop;	   /* set under the lock before a round */
+	enum { PINS_UNKNOWN, PINS_NONE, PINS_CHOSEN, PINS_HELD } pins;
+	int core;	  /* the caller's while pins are held */
+	cpu_set_t caller; /* where it may run else */
 };
 
 static uint64_t now_ns(void)
@@ -53,10 +67,10 @@ static void spin_pause(void)
 }
 #endif
 
-/* Look at 'word' for a short while; true once it is not 'old'. */
-static bool spin_until_changed(atomic_uint *word, unsigned old)
+/* Look at 'word' for SPIN_NS, or for AWAKE_NS while 'awake' stands; true once it is not 'old'. */
+static bool spin_until_changed(atomic_uint *word, unsigned old, atomic_bool *awake)
 {
-	uint64_t end_ns = now_ns() + SPIN_NS;
+	uint64_t begin_ns = now_ns(), looked_ns;
 
 	do {
 		for (int i = 0; i < SPIN_LOOKS; i++) {
@@ -64,18 +78,30 @@ static bool spin_until_changed(atomic_uint *word, unsigned old)
 				return true;
 			spin_pause();
 		}
-	} while (now_ns() < end_ns);
+		looked_ns = now_ns() - begin_ns;
+	} while (looked_ns < SPIN_NS ||
+		 (looked_ns < AWAKE_NS && atomic_load_explicit(awake, memory_order_relaxed)));
 	return false;
+}
+
+/* Sleep until there is a round, or somebody says that one is near. */
+static void sleep_for_round(struct pool *pool, unsigned seen)
+{
+	unsigned wakes;
+
+	pthread_mutex_lock(&pool->lock);
+	wakes = pool->wakes;
+	pool->sleepers++;
+	while (atomic_load(&pool->round) == seen && pool->wakes == wakes)
+		pthread_cond_wait(&pool->go, &pool->lock);
+	pool->sleepers--;
+	pthread_mutex_unlock(&pool->lock);
 }
 
 static void await_round(struct pool *pool, unsigned seen)
 {
-	if (spin_until_changed(&pool->round, seen))
-		return;
-	pthread_mutex_lock(&pool->lock);
-	while (atomic_load(&pool->round) == seen)
-		pthread_cond_wait(&pool->go, &pool->lock);
-	pthread_mutex_unlock(&pool->lock);
+	while (!spin_until_changed(&pool->round, seen, &pool->awake))
+		sleep_for_round(pool, seen);
 }
 
 static void *worker_main(void *arg)
@@ -102,15 +128,33 @@ static void start_round(struct pool *pool)
 {
 	pthread_mutex_lock(&pool->lock);
 	atomic_fetch_add_explicit(&pool->round, 1, memory_order_release);
-	pthread_cond_broadcast(&pool->go);
+	if (pool->sleepers)
+		pthread_cond_broadcast(&pool->go);
 	pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_rouse(struct pool *pool)
+{
+	if (pool->started == 0)
+		return;
+	atomic_store_explicit(&pool->awake, true, memory_order_relaxed);
+	pthread_mutex_lock(&pool->lock);
+	pool->wakes++;
+	if (pool->sleepers)
+		pthread_cond_broadcast(&pool->go);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_rest(struct pool *pool)
+{
+	atomic_store_explicit(&pool->awake, false, memory_order_relaxed);
 }
 
 static void await_workers(struct pool *pool)
 {
 	unsigned busy = atomic_load_explicit(&pool->busy, memory_order_acquire);
 
-	while (busy != 0 && spin_until_changed(&pool->busy, busy))
+	while (busy != 0 && spin_until_changed(&pool->busy, busy, &pool->awake))
 		busy = atomic_load_explicit(&pool->busy, memory_order_acquire);
 	if (busy == 0)
 		return;
@@ -158,6 +202,58 @@ static int start_workers(struct pool *pool, struct err *err)
 	return 0;
 }
 
+/* The first allowed core from 'core' on, around the end. */
+static int next_core(const cpu_set_t *allowed, int core)
+{
+	core %= CPU_SETSIZE;
+	while (!CPU_ISSET((unsigned)core, allowed))
+		core = (core + 1) % CPU_SETSIZE;
+	return core;
+}
+
+static bool pin(pthread_t thread, int core)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)core, &set);
+	return pthread_setaffinity_np(thread, sizeof(set), &set) == 0;
+}
+
+/* Choose a core each from where the caller runs now; the workers keep theirs. */
+static bool choose_cores(struct pool *pool)
+{
+	int core = sched_getcpu();
+
+	if (core < 0 ||
+	    pthread_getaffinity_np(pthread_self(), sizeof(pool->caller), &pool->caller) ||
+	    (unsigned)CPU_COUNT(&pool->caller) < pool->threads)
+		return false;
+	pool->core = core = next_core(&pool->caller, core);
+	for (unsigned i = 0; i < pool->started; i++) {
+		core = next_core(&pool->caller, core + 1);
+		if (!pin(pool->workers[i].handle, core))
+			return false;
+	}
+	return true;
+}
+
+void pool_pin(struct pool *pool)
+{
+	if (pool->pins == PINS_UNKNOWN)
+		pool->pins = choose_cores(pool) ? PINS_CHOSEN : PINS_NONE;
+	if (pool->pins == PINS_CHOSEN && pin(pthread_self(), pool->core))
+		pool->pins = PINS_HELD;
+}
+
+void pool_unpin(struct pool *pool)
+{
+	if (pool->pins != PINS_HELD)
+		return;
+	(void)pthread_setaffinity_np(pthread_self(), sizeof(pool->caller), &pool->caller);
+	pool->pins = PINS_CHOSEN;
+}
+
 int pool_open(struct pool **out, unsigned threads, struct err *err)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
@@ -188,6 +284,7 @@ void pool_close(struct pool *pool)
 {
 	if (!pool)
 		return;
+	pool_unpin(pool);
 	if (pool->started > 0) {
 		pool->stop = true;
 		start_round(pool);

@@ -42,7 +42,7 @@ const struct kernels *kernels_best(void);
 float f16_to_f32(uint16_t h);
 uint16_t f32_to_f16(float f); /* round to nearest even */
 
-/* A pool of threads that run one function each and come back; no spinning past ~20 us. */
+/* A pool of threads that run one function each and come back. */
 struct pool;
 MUST_CHECK int pool_open(struct pool **out, unsigned threads, struct err *err);
 void pool_close(struct pool *pool);
@@ -50,5 +50,13 @@ unsigned pool_threads(const struct pool *pool);
 /* fn(arg, thread, threads) on every thread, the caller's being thread 0; returns when all are done. */
 void pool_run(struct pool *pool, void (*fn)(void *arg, unsigned thread, unsigned threads),
 	      void *arg);
+/* Work is near: workers get up and stay awake, at most some ms, until they may rest. */
+void pool_rouse(struct pool *pool);
+void pool_rest(struct pool *pool);
+/* Each thread keeps to a core of its own: the workers from now on, the caller until it unpins or
+ * closes the pool (threads that it starts meanwhile inherit its core).  Without effect where the
+ * caller may run on fewer cores than there are threads. */
+void pool_pin(struct pool *pool);
+void pool_unpin(struct pool *pool);
 
 #endif

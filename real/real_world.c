@@ -29,8 +29,10 @@ int real_tile_wait(struct real_world *real, struct err *err)
 {
 	struct step_cost *cost = &real->cost;
 
+	pool_rest(real->pool);
 	if (stream_wait(&real->stream, err))
 		return err->code;
+	pool_rouse(real->pool);
 	real_lap(real, &cost->io_wait_ns);
 	cost->io_ns += real->stream.done.service_ns;
 	cost->read_count += real->stream.done.count;
@@ -44,6 +46,7 @@ static int real_token_begin(void *world, uint32_t token, struct err *err)
 	struct real_world *real = world;
 
 	(void)err;
+	pool_pin(real->pool);
 	real->token_begin_ns = real->mark_ns = clock_ns();
 	forward_token_begin(&real->forward, token);
 	return 0;
@@ -98,6 +101,8 @@ static int real_token_end(void *world, uint64_t *total_ns, struct err *err)
 
 	(void)err;
 	*total_ns = clock_ns() - real->token_begin_ns;
+	pool_rest(real->pool);
+	pool_unpin(real->pool);
 	return 0;
 }
 

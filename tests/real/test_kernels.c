@@ -2,12 +2,14 @@
 /* test_kernels.c - hazard: a fast kernel that is a little wrong, at an odd length above all
  *
  * Each kernel is held against sums in double, with an error bound in terms of what is added up. */
+#define _GNU_SOURCE
 #include "real_kernels.h"
 #include "rng.h"
 #include "tiny.h"
 
 #include <float.h>
 #include <math.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -280,6 +282,70 @@ START_TEST(a_pool_runs_each_thread_once_and_waits)
 }
 END_TEST
 
+START_TEST(a_roused_pool_works_on_and_a_resting_one_too)
+{
+	struct err err = {0};
+	struct pool *pool;
+
+	ck_ok(pool_open(&pool, 3, &err));
+	for (int round = 0; round < 30; round++) {
+		struct tally tally = {0};
+
+		if (round % 3 == 0)
+			pool_rouse(pool);
+		if (round % 3 == 2)
+			pool_rest(pool);
+		if (round % 5 == 0) /* longer than anybody stays awake */
+			nanosleep(&(const struct timespec){0, 4000000}, NULL);
+		pool_run(pool, count_call, &tally);
+		ck_assert_uint_eq(tally.calls, 3);
+	}
+	pool_close(pool);
+}
+END_TEST
+
+struct places {
+	atomic_uint cores[2];
+};
+
+static void note_core(void *arg, unsigned thread, unsigned threads)
+{
+	struct places *places = arg;
+
+	(void)threads;
+	atomic_store(&places->cores[thread], (unsigned)sched_getcpu());
+}
+
+START_TEST(a_pinned_pool_keeps_to_cores_of_its_own_until_it_lets_go)
+{
+	struct err err = {0};
+	struct pool *pool;
+	struct places places = {0};
+	cpu_set_t before, during, after;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+	ck_ok(pool_open(&pool, 2, &err));
+	pool_pin(pool);
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(during), &during), 0);
+	pool_run(pool, note_core, &places);
+	if (CPU_COUNT(&before) >= 2) {
+		ck_assert_int_eq(CPU_COUNT(&during), 1);
+		ck_assert_uint_ne(places.cores[0], places.cores[1]);
+		ck_assert(CPU_ISSET(places.cores[1], &before));
+	} else {
+		ck_assert(CPU_EQUAL(&before, &during));
+	}
+	if (_i == 0)
+		pool_unpin(pool);
+	else
+		pool_close(pool);
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
+	ck_assert(CPU_EQUAL(&before, &after));
+	if (_i == 0)
+		pool_close(pool);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("kernels");
@@ -293,6 +359,8 @@ int main(void)
 	tcase_add_loop_test(tcase, floats_round_to_the_nearest_half, 0,
 			    sizeof(rounded) / sizeof(rounded[0]));
 	tcase_add_loop_test(tcase, a_pool_runs_each_thread_once_and_waits, 0, 5);
+	tcase_add_test(tcase, a_roused_pool_works_on_and_a_resting_one_too);
+	tcase_add_loop_test(tcase, a_pinned_pool_keeps_to_cores_of_its_own_until_it_lets_go, 0, 2);
 	tcase_set_timeout(tcase, 30);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
