@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* tokenizer.h - text to token ids and back: byte-level BPE as GPT-2, OPT and Falcon use it
+ *
+ * Read from a Hugging Face folder (`tokenizer.json`, or `vocab.json` with `merges.txt`, and
+ * `tokenizer_config.json`, `special_tokens_map.json` where they are), kept in base.gguf under GGUF's
+ * standard keys (tokenizer.ggml.*), read from there again. */
+#ifndef FLASH_TOKENIZER_H
+#define FLASH_TOKENIZER_H
+
+#include "err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tokenizer;
+struct gguf;
+struct gguf_head;
+
+/* ENOENT when the folder holds no tokenizer files (a checkpoint may lack them); EBADMSG with place,
+ * got and expected when they are malformed; ENOTSUP names a kind of tokenizer that is not one. */
+MUST_CHECK int tokenizer_read_folder(struct tokenizer **out, const char *dir, struct err *err);
+/* The same from a GGUF header; ENOENT when it has no tokenizer keys. */
+MUST_CHECK int tokenizer_read_gguf(struct tokenizer **out, const struct gguf *gguf, struct err *err);
+/* Write its keys (before the first tensor of the head). */
+void tokenizer_write_gguf(const struct tokenizer *tokenizer, struct gguf_head *head);
+void tokenizer_close(struct tokenizer *tokenizer); /* NULL is fine */
+
+uint32_t tokenizer_vocab_count(const struct tokenizer *tokenizer); /* the highest id + 1 */
+bool tokenizer_bos(const struct tokenizer *tokenizer, uint32_t *id); /* what a prompt begins with */
+bool tokenizer_eos(const struct tokenizer *tokenizer, uint32_t *id);
+
+/* Ids of 'text' (any bytes, NULs and invalid UTF-8 too), with the leading special token that the family wants where
+ * 'add_special'.  *ids is allocated; free() it. */
+MUST_CHECK int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t bytes,
+				bool add_special, uint32_t **ids, size_t *count, struct err *err);
+/* The bytes of one token (special ones as their text); a token may be part of a character. EINVAL when there is
+ * no such id. They live as long as the tokenizer. */
+MUST_CHECK int tokenizer_token(const struct tokenizer *tokenizer, uint32_t id, const char **bytes,
+			       size_t *count, struct err *err);
+
+#endif
