@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct loop {
+struct run {
 	const struct run_options *options;
 	struct run_outcome *outcome;
 	struct decision_log *log;
@@ -35,7 +35,7 @@ static void books_add(struct books *books, const struct plan *plan, const struct
 	books->total_ns += cost->io_wait_ns + cost->mem_ns + cost->compute_ns;
 }
 
-static void outcome_add(struct loop *loop, const struct plan *plan)
+static void outcome_add(struct run *loop, const struct plan *plan)
 {
 	struct run_outcome *outcome = loop->outcome;
 
@@ -70,7 +70,7 @@ static void resident_apply(uint64_t *resident, const struct plan *plan, size_t w
 
 /* Decide: from a demand to a plan that has been checked and logged, and applied to the resident
  * set. */
-static int step_decide(struct loop *loop, const struct demand *demand, uint64_t *resident,
+static int step_decide(struct run *loop, const struct demand *demand, uint64_t *resident,
 		       struct err *err)
 {
 	const struct run_options *options = loop->options;
@@ -92,7 +92,7 @@ static int step_decide(struct loop *loop, const struct demand *demand, uint64_t 
 	return 0;
 }
 
-static int step_execute(struct loop *loop, struct err *err)
+static int step_execute(struct run *loop, struct err *err)
 {
 	const struct run_options *options = loop->options;
 	const struct plan *plan = &loop->plan;
@@ -113,7 +113,7 @@ static int step_execute(struct loop *loop, struct err *err)
 	return 0;
 }
 
-static int step_run(struct loop *loop, uint32_t token, uint32_t layer, enum step_kind kind,
+static int step_run(struct run *loop, uint32_t token, uint32_t layer, enum step_kind kind,
 		    struct err *err)
 {
 	/* The head has no rows: any set will do, it is not looked at. */
@@ -126,7 +126,7 @@ static int step_run(struct loop *loop, uint32_t token, uint32_t layer, enum step
 	return rc ? rc : step_execute(loop, err);
 }
 
-static int book(const struct loop *loop, uint32_t token, int32_t layer, const struct books *books,
+static int book(const struct run *loop, uint32_t token, int32_t layer, const struct books *books,
 		struct err *err)
 {
 	const struct run_options *options = loop->options;
@@ -136,7 +136,7 @@ static int book(const struct loop *loop, uint32_t token, int32_t layer, const st
 	return err_set(err, ECANCELED, "token %u: stopped by the caller", token);
 }
 
-static int layer_run(struct loop *loop, uint32_t token, uint32_t layer, struct err *err)
+static int layer_run(struct run *loop, uint32_t token, uint32_t layer, struct err *err)
 {
 	bool head = layer == loop->layer_count;
 	int rc;
@@ -150,7 +150,7 @@ static int layer_run(struct loop *loop, uint32_t token, uint32_t layer, struct e
 	return rc;
 }
 
-static int token_run(struct loop *loop, uint32_t token, struct err *err)
+int run_token(struct run *loop, uint32_t token, struct err *err)
 {
 	const struct run_options *options = loop->options;
 	uint64_t total_ns = 0;
@@ -167,36 +167,52 @@ static int token_run(struct loop *loop, uint32_t token, struct err *err)
 	return book(loop, token, -1, &loop->token, err);
 }
 
-static int loop_open(struct loop *loop, struct err *err)
+static int allocate_sets(struct run *loop, struct err *err)
 {
-	const struct model *model = loop->options->model;
-	uint32_t tokens = policy_token_count(loop->options->policy);
-	size_t sets;
+	size_t sets = loop->layer_count * loop->words;
 
-	if (loop->options->token_count > tokens)
-		return err_set(err, EINVAL, "%u tokens, the trace has %u",
-			       loop->options->token_count, tokens);
-	loop->layer_count = (uint32_t)model->layer_count;
-	loop->neuron_count = (uint32_t)model->d_ffn;
-	loop->words = bits_words(loop->neuron_count);
-	sets = loop->layer_count * loop->words;
-	loop->resident = calloc(sets, sizeof(*loop->resident));
 	assert(loop->layer_count <= RUN_LAYERS_MOST);
+	loop->resident = calloc(sets, sizeof(*loop->resident));
 	if (!loop->resident)
 		return err_nomem(err, "resident sets", sets * sizeof(*loop->resident));
 	for (uint32_t layer = 0; layer < loop->layer_count; layer++)
 		bits_fill(loop->resident + layer * loop->words,
 			  policy_pinned_rows(loop->options->policy));
-	if (plan_init(&loop->plan, loop->neuron_count, err) != 0)
-		return err->code;
-	return decision_log_open(&loop->log, loop->options->decisions, err);
+	return 0;
 }
 
-static void loop_close(struct loop *loop)
+int run_open(struct run **out, struct run_outcome *outcome, const struct run_options *options,
+	     struct err *err)
 {
+	struct run *loop = calloc(1, sizeof(*loop));
+
+	*out = NULL;
+	if (!loop)
+		return err_nomem(err, "a run", sizeof(*loop));
+	*outcome = (struct run_outcome){0};
+	loop->options = options;
+	loop->outcome = outcome;
+	loop->layer_count = (uint32_t)options->model->layer_count;
+	loop->neuron_count = (uint32_t)options->model->d_ffn;
+	loop->words = bits_words(loop->neuron_count);
+	if (allocate_sets(loop, err) || plan_init(&loop->plan, loop->neuron_count, err) ||
+	    decision_log_open(&loop->log, options->decisions, err)) {
+		run_close(loop);
+		return err->code;
+	}
+	policy_restart(options->policy);
+	*out = loop;
+	return 0;
+}
+
+void run_close(struct run *loop)
+{
+	if (!loop)
+		return;
 	decision_log_close(loop->log);
 	plan_fini(&loop->plan);
 	free(loop->resident);
+	free(loop);
 }
 
 static int decisions_flush(FILE *decisions, struct err *err)
@@ -206,25 +222,37 @@ static int decisions_flush(FILE *decisions, struct err *err)
 	return err_errno(err, "decision log");
 }
 
-int run(struct run_outcome *outcome, const struct run_options *options, struct err *err)
+int run_finish(struct run *loop, struct err *err)
 {
-	struct loop loop = {.options = options, .outcome = outcome};
-	int rc;
+	struct run_outcome *outcome = loop->outcome;
 
-	*outcome = (struct run_outcome){0};
-	rc = loop_open(&loop, err);
-	policy_restart(options->policy);
-	for (uint32_t token = 0; !rc && token < options->token_count; token++)
-		rc = token_run(&loop, token, err);
-	if (!rc)
-		rc = decisions_flush(options->decisions, err);
-	if (!rc)
-		decision_log_hash(loop.log, outcome->decision_hash);
-	for (uint32_t layer = 0; !rc && layer < loop.layer_count; layer++) {
+	if (decisions_flush(loop->options->decisions, err))
+		return err->code;
+	decision_log_hash(loop->log, outcome->decision_hash);
+	outcome->rows_peak_sum = outcome->rows_peak = 0;
+	for (uint32_t layer = 0; layer < loop->layer_count; layer++) {
 		outcome->rows_peak_sum += outcome->rows_peaks[layer];
 		if (outcome->rows_peaks[layer] > outcome->rows_peak)
 			outcome->rows_peak = outcome->rows_peaks[layer];
 	}
-	loop_close(&loop);
+	return 0;
+}
+
+int run(struct run_outcome *outcome, const struct run_options *options, struct err *err)
+{
+	uint32_t tokens = policy_token_count(options->policy);
+	struct run *loop;
+	int rc;
+
+	*outcome = (struct run_outcome){0};
+	if (options->token_count > tokens)
+		return err_set(err, EINVAL, "%u tokens, the trace has %u", options->token_count,
+			       tokens);
+	rc = run_open(&loop, outcome, options, err);
+	for (uint32_t token = 0; !rc && token < options->token_count; token++)
+		rc = run_token(loop, token, err);
+	if (!rc)
+		rc = run_finish(loop, err);
+	run_close(loop);
 	return rc;
 }

@@ -55,6 +55,17 @@ struct run_outcome {
 
 MUST_CHECK int run(struct run_outcome *outcome, const struct run_options *options, struct err *err);
 
+/* The same token by token, for those who learn the next one from the last: open, token 0, 1, ...,
+ * finish.  'options' (whose token_count is not looked at) and 'outcome' must outlive the run; the
+ * policy restarts at open. */
+struct run;
+MUST_CHECK int run_open(struct run **out, struct run_outcome *outcome,
+			const struct run_options *options, struct err *err);
+MUST_CHECK int run_token(struct run *run, uint32_t token, struct err *err);
+/* Complete the outcome, of the tokens so far. */
+MUST_CHECK int run_finish(struct run *run, struct err *err);
+void run_close(struct run *run); /* NULL is fine */
+
 /* Check one plan against the rules above, alone; used by run() and by tests. */
 MUST_CHECK int plan_check(const struct plan *plan, const struct model *model,
 			  const struct policy *policy, const uint64_t *resident, struct err *err);
