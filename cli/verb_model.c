@@ -58,7 +58,7 @@ static int synth(const char *geometry, const char *dir, const char *weights, con
 	if (!dir)
 		return err_set(err, EINVAL, "-o MODEL is missing: the folder to make");
 	if (type < 0)
-		return err_set(err, EINVAL, "--weights: got '%s', expected f32 or f16", weights);
+		return err_set(err, EINVAL, "--weights: got '%s', expected f32, f16 or bf16", weights);
 	if (read_layouts(&options, chosen, names, err) ||
 	    config_load(&map, CONFIG_MODEL, geometry, err) || model_read(&model, map, err))
 		goto out;
@@ -81,7 +81,7 @@ static int model_synth(int argc, char **argv, struct err *err)
 	const struct opt opts[] = {
 		{"out", 'o', OPT_TEXT, &dir, "MODEL",
 		 "the folder to make: base.gguf and ffn.<layout>.gguf", 0, 0},
-		{"weights", 0, OPT_TEXT, &weights, "TYPE", "f16 (default) or f32", 0, 0},
+		{"weights", 0, OPT_TEXT, &weights, "TYPE", "f16 (default), f32 or bf16", 0, 0},
 		{"layouts", 0, OPT_TEXT, &names, "NAMES",
 		 "layouts to write, with commas between; default all", 0, 0},
 		{"seed", 0, OPT_COUNT, &seed, "N", "of the weights; default 1", 0, 0},

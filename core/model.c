@@ -22,6 +22,15 @@ const struct param_word model_family_words[] = {
 const struct param_word weight_type_words[] = {
 	[WEIGHT_F32] = {"f32", "32-bit floats"},
 	[WEIGHT_F16] = {"f16", "IEEE 16-bit floats"},
+	[WEIGHT_BF16] = {"bf16", "the upper halves of 32-bit floats"},
+	{NULL, NULL},
+};
+
+const struct param_word activation_words[] = {
+	[ACT_RELU] = {"relu", "max(0, x)"},
+	[ACT_GELU] = {"gelu", "x times the normal distribution up to x, by erf"},
+	[ACT_GELU_TANH] = {"gelu_tanh",
+			   "its approximation by tanh (`gelu_new`, `gelu_pytorch_tanh`)"},
 	{NULL, NULL},
 };
 
@@ -43,7 +52,7 @@ const struct param_table model_table = {
 
 uint32_t weight_bytes(enum weight_type type)
 {
-	assert(type == WEIGHT_F32 || type == WEIGHT_F16);
+	assert(type == WEIGHT_F32 || type == WEIGHT_F16 || type == WEIGHT_BF16);
 	return type == WEIGHT_F32 ? 4 : 2;
 }
 
@@ -124,7 +133,8 @@ static void name_after_file(struct model *m, const char *file)
 int model_read(struct model *model, const struct ynode *map, struct err *err)
 {
 	const struct param_dest dest = {&model_table, model};
-	static const char *const also[] = {"activity", NULL}; /* the trace generator's, read by sim */
+	static const char *const also[] = {"activity",
+					   NULL}; /* the trace generator's, read by sim */
 
 	if (param_read(&dest, 1, map, also, err))
 		return err->code;

@@ -21,9 +21,14 @@ enum { TENSOR_ALIGN = 4096 };
 enum model_family { MODEL_OPT, MODEL_FALCON };
 extern const struct param_word model_family_words[];
 
-enum weight_type { WEIGHT_F32, WEIGHT_F16 };
+enum weight_type { WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16 };
+enum { WEIGHT_TYPES = WEIGHT_BF16 + 1 };
 extern const struct param_word weight_type_words[];
-uint32_t weight_bytes(enum weight_type type); /* bytes of one weight: 4, 2 */
+uint32_t weight_bytes(enum weight_type type); /* bytes of one weight: 4, 2, 2 */
+
+/* What a neuron makes of its sum.  Only ReLU gives zeros, which sparsity lives on. */
+enum activation { ACT_RELU, ACT_GELU, ACT_GELU_TANH };
+extern const struct param_word activation_words[];
 
 struct model {
 /* clang-format off */

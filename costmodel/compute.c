@@ -15,10 +15,13 @@ static double kernel_ns(const struct compute_params *compute, double bytes, doub
 static double gemv_ns(const struct compute_params *compute, enum weight_type weights,
 		      double weight_count)
 {
-	double bytes_per_s = weights == WEIGHT_F32 ? compute->gemv_f32_bytes_per_s
-						   : compute->gemv_f16_bytes_per_s;
+	const double bytes_per_s[WEIGHT_TYPES] = {
+		[WEIGHT_F32] = compute->gemv_f32_bytes_per_s,
+		[WEIGHT_F16] = compute->gemv_f16_bytes_per_s,
+		[WEIGHT_BF16] = compute->gemv_bf16_bytes_per_s,
+	};
 
-	return kernel_ns(compute, weight_count * weight_bytes(weights), bytes_per_s,
+	return kernel_ns(compute, weight_count * weight_bytes(weights), bytes_per_s[weights],
 			 2 * weight_count);
 }
 
@@ -56,10 +59,13 @@ double compute_ffn_ns(const struct compute_params *compute, const struct model *
 		      enum weight_type weights, uint64_t rows)
 {
 	double weight_count = (double)rows * 2 * (double)model->d_model;
-	double bytes_per_s =
-		weights == WEIGHT_F32 ? compute->ffn_f32_bytes_per_s : compute->ffn_f16_bytes_per_s;
+	const double bytes_per_s[WEIGHT_TYPES] = {
+		[WEIGHT_F32] = compute->ffn_f32_bytes_per_s,
+		[WEIGHT_F16] = compute->ffn_f16_bytes_per_s,
+		[WEIGHT_BF16] = compute->ffn_bf16_bytes_per_s,
+	};
 
-	return kernel_ns(compute, weight_count * weight_bytes(weights), bytes_per_s,
+	return kernel_ns(compute, weight_count * weight_bytes(weights), bytes_per_s[weights],
 			 2 * weight_count) +
 	       compute->ffn_ns;
 }

@@ -280,6 +280,13 @@ static double head_ns(const struct calibration *c)
 	return order_median(values, count);
 }
 
+/* A type that the model does not have gets the measured type's rates, times this ratio of plain
+ * products. */
+static double type_speed(const struct calibration *c, enum weight_type own, enum weight_type type)
+{
+	return c->host.gemv_s_per_byte[own] / c->host.gemv_s_per_byte[type];
+}
+
 /* One bandwidth for all matrices: the faster of attention's and the head's; what the other takes
  * beyond it is its fixed cost. */
 static void fit_matrices(struct calibration *c, const struct model *model, enum weight_type weights)
@@ -299,7 +306,9 @@ static void fit_matrices(struct calibration *c, const struct model *model, enum 
 	short_ns -= 1e9 * kv_bytes * (double)short_ctx / compute->kv_bytes_per_s;
 	attention_bytes = (double)compute_attention_bytes(model, weights);
 	rate = fmax(1e9 * attention_bytes / short_ns, 1e9 * head_bytes / head);
-	compute->gemv_f16_bytes_per_s = compute->gemv_f32_bytes_per_s = rate;
+	compute->gemv_f32_bytes_per_s = rate * type_speed(c, weights, WEIGHT_F32);
+	compute->gemv_f16_bytes_per_s = rate * type_speed(c, weights, WEIGHT_F16);
+	compute->gemv_bf16_bytes_per_s = rate * type_speed(c, weights, WEIGHT_BF16);
 	compute->attention_ns = fmax(0, short_ns - 1e9 * attention_bytes / rate);
 	compute->head_ns = fmax(0, head - 1e9 * head_bytes / rate);
 }
@@ -329,7 +338,9 @@ static int fit_ffn(struct calibration *c, const struct model *model, enum weight
 		return err_where(
 			err, "FFN steps that take no longer with more rows: this host is too busy "
 			     "to calibrate on, or the model too small");
-	compute->ffn_f16_bytes_per_s = compute->ffn_f32_bytes_per_s = line.rate * 1e9;
+	compute->ffn_f32_bytes_per_s = line.rate * 1e9 * type_speed(c, weights, WEIGHT_F32);
+	compute->ffn_f16_bytes_per_s = line.rate * 1e9 * type_speed(c, weights, WEIGHT_F16);
+	compute->ffn_bf16_bytes_per_s = line.rate * 1e9 * type_speed(c, weights, WEIGHT_BF16);
 	compute->ffn_ns = line.fixed;
 	c->ffn_error_frac = line.error_frac;
 	if (dense_ns > 0)
@@ -337,21 +348,6 @@ static int fit_ffn(struct calibration *c, const struct model *model, enum weight
 			fabs(line.fixed + (double)model->d_ffn * row_bytes / line.rate - dense_ns) /
 			dense_ns;
 	return 0;
-}
-
-/* The type that the model does not have: the measured type's rates, times the ratio of plain
- * products. */
-static void fit_other_type(struct calibration *c, enum weight_type own)
-{
-	struct compute_params *compute = &c->device.compute;
-
-	if (own == WEIGHT_F16) {
-		compute->gemv_f32_bytes_per_s *= c->host.f16_over_f32;
-		compute->ffn_f32_bytes_per_s *= c->host.f16_over_f32;
-	} else {
-		compute->gemv_f16_bytes_per_s /= c->host.f16_over_f32;
-		compute->ffn_f16_bytes_per_s /= c->host.f16_over_f32;
-	}
 }
 
 static bool has_steps(const struct calibration *c, enum step_kind kind)
@@ -385,7 +381,6 @@ static int measure_host(struct calibration *c, const struct calibrate_options *o
 	if (fit_store(c, model, own, err) || fit_ffn(c, model, own, err))
 		return err->code;
 	fit_matrices(c, model, own);
-	fit_other_type(c, own);
 	c->device.compute.threads = options->threads;
 	/* Every kernel here waits for memory: the arithmetic cap is not identified and never binds.
 	 */
@@ -467,9 +462,10 @@ static void write_checks(FILE *out, const struct calibration *c)
 		"checks:\n  flash_fit_error_all_frac: %.4g\n  batch_error_frac: %.4g\n  "
 		"store_error_frac: %.4g\n  ffn_error_frac: "
 		"%.4g\n"
-		"  dense_ffn_error_frac: %.4g\n  f16_over_f32: %.4g\n",
+		"  dense_ffn_error_frac: %.4g\n  f16_over_f32: %.4g\n  bf16_over_f32: %.4g\n",
 		c->fit.error_frac, c->batch_error_frac, c->store_error_frac, c->ffn_error_frac,
-		c->dense_error_frac, c->host.f16_over_f32);
+		c->dense_error_frac, type_speed(c, WEIGHT_F16, WEIGHT_F32),
+		type_speed(c, WEIGHT_BF16, WEIGHT_F32));
 }
 
 static int write_profile(const char *path, const struct calibration *c, struct err *err)

@@ -10,7 +10,7 @@
 #include <math.h>
 
 /* Bytes ahead of the row being read: about what a core has in flight to DRAM. */
-enum { AHEAD_BYTES = 1024, bytes_f32 = 4, bytes_f16 = 2 };
+enum { AHEAD_BYTES = 1024, bytes_f32 = 4, bytes_f16 = 2, bytes_bf16 = 2 };
 
 static __m256 load_f32(const void *w, size_t i)
 {
@@ -23,6 +23,13 @@ static __m256 load_f16(const void *w, size_t i)
 		_mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)w + i)));
 }
 
+static __m256 load_bf16(const void *w, size_t i)
+{
+	__m128i half = _mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)w + i));
+
+	return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
 static float tail_f32(const void *w, size_t i)
 {
 	return ((const float *)w)[i];
@@ -31,6 +38,11 @@ static float tail_f32(const void *w, size_t i)
 static float tail_f16(const void *w, size_t i)
 {
 	return f16_to_f32(((const uint16_t *)w)[i]);
+}
+
+static float tail_bf16(const void *w, size_t i)
+{
+	return bf16_to_f32(((const uint16_t *)w)[i]);
 }
 
 static float sum_of(__m256 v)
@@ -106,49 +118,44 @@ static float sum_of(__m256 v)
                                                                                                    \
 		for (; i + 4 <= r->rows; i += 4) {                                                 \
 			for (size_t j = 0; j < 4; j++)                                             \
-				h[j] = relu(dot_##type(up + (i + j) * r->row_stride, x, r->n),     \
-					    r->bias, i + j);                                       \
+				h[j] = neuron(r, i + j,                                            \
+					      dot_##type(up + (i + j) * r->row_stride, x, r->n));  \
 			add4_##type(acc, h, down + i * r->row_stride, r->row_stride, r->n);        \
 		}                                                                                  \
 		for (; i < r->rows; i++)                                                           \
 			add1_##type(acc,                                                           \
-				    relu(dot_##type(up + i * r->row_stride, x, r->n), r->bias, i), \
+				    neuron(r, i, dot_##type(up + i * r->row_stride, x, r->n)),     \
 				    down + i * r->row_stride, r->n);                               \
 	}
 
-static float relu(float h, const float *bias, size_t i)
+static float neuron(const struct ffn_rows *rows, size_t i, float h)
 {
-	h += bias ? bias[i] : 0;
-	return h > 0 ? h : 0;
+	h += rows->bias ? rows->bias[i] : 0;
+	if (rows->activation == ACT_RELU)
+		return h > 0 ? h : 0;
+	return (float)activate(rows->activation, (double)h);
 }
 
 ROW_KERNELS(f32)
 ROW_KERNELS(f16)
+ROW_KERNELS(bf16)
 
 static void gemv(float *y, const void *w, enum weight_type type, size_t rows, size_t n,
 		 size_t row_stride, const float *x)
 {
-	for (size_t i = 0; i < rows; i++) {
-		const char *row = (const char *)w + i * row_stride;
+	float (*const dots[WEIGHT_TYPES])(const void *, const float *, size_t) = {
+		[WEIGHT_F32] = dot_f32, [WEIGHT_F16] = dot_f16, [WEIGHT_BF16] = dot_bf16};
 
-		y[i] = type == WEIGHT_F32 ? dot_f32(row, x, n) : dot_f16(row, x, n);
-	}
+	for (size_t i = 0; i < rows; i++)
+		y[i] = dots[type]((const char *)w + i * row_stride, x, n);
 }
 
-static void ffn_apart(float *acc, const struct ffn_rows *rows, const float *x)
+static void ffn(float *acc, const struct ffn_rows *rows, const float *x)
 {
-	if (rows->type == WEIGHT_F32)
-		ffn_f32(acc, rows, x);
-	else
-		ffn_f16(acc, rows, x);
-}
+	void (*const ffns[WEIGHT_TYPES])(float *, const struct ffn_rows *, const float *) = {
+		[WEIGHT_F32] = ffn_f32, [WEIGHT_F16] = ffn_f16, [WEIGHT_BF16] = ffn_bf16};
 
-static void ffn(float *acc, const void *matrix, enum weight_type type, size_t rows, size_t n,
-		size_t row_stride, const float *bias, const float *x)
-{
-	const void *down = (const char *)matrix + n * weight_bytes(type);
-
-	ffn_apart(acc, &(struct ffn_rows){matrix, down, type, rows, n, row_stride, bias}, x);
+	ffns[rows->type](acc, rows, x);
 }
 
 /* e^x for x <= 0: 2^whole by the exponent bits, 2^rest by a polynomial on [-1/2, 1/2] (relative
@@ -215,6 +222,5 @@ const struct kernels kernels_avx2 = {
 	.name = "avx2",
 	.gemv = gemv,
 	.ffn = ffn,
-	.ffn_apart = ffn_apart,
 	.attend = attend,
 };

@@ -4,46 +4,30 @@
 
 #include <math.h>
 
-static float dot_f32(const float *w, const float *x, size_t n)
+static float weight_at(const void *w, enum weight_type type, size_t i)
 {
-	float sums[8] = {0};
-	float sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sums[i % 8] += w[i] * x[i];
-	for (size_t i = 0; i < 8; i++)
-		sum += sums[i];
-	return sum;
-}
-
-static float dot_f16(const uint16_t *w, const float *x, size_t n)
-{
-	float sums[8] = {0};
-	float sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sums[i % 8] += f16_to_f32(w[i]) * x[i];
-	for (size_t i = 0; i < 8; i++)
-		sum += sums[i];
-	return sum;
+	if (type == WEIGHT_F32)
+		return ((const float *)w)[i];
+	return type == WEIGHT_F16 ? f16_to_f32(((const uint16_t *)w)[i])
+				  : bf16_to_f32(((const uint16_t *)w)[i]);
 }
 
 static float dot(const void *w, enum weight_type type, const float *x, size_t n)
 {
-	return type == WEIGHT_F32 ? dot_f32(w, x, n) : dot_f16(w, x, n);
+	float sums[8] = {0};
+	float sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sums[i % 8] += weight_at(w, type, i) * x[i];
+	for (size_t i = 0; i < 8; i++)
+		sum += sums[i];
+	return sum;
 }
 
 static void add_scaled(float *acc, float h, const void *w, enum weight_type type, size_t n)
 {
-	const float *w32 = w;
-	const uint16_t *w16 = w;
-
-	if (type == WEIGHT_F32)
-		for (size_t i = 0; i < n; i++)
-			acc[i] += h * w32[i];
-	else
-		for (size_t i = 0; i < n; i++)
-			acc[i] += h * f16_to_f32(w16[i]);
+	for (size_t i = 0; i < n; i++)
+		acc[i] += h * weight_at(w, type, i);
 }
 
 static void gemv(float *y, const void *w, enum weight_type type, size_t rows, size_t n,
@@ -53,23 +37,16 @@ static void gemv(float *y, const void *w, enum weight_type type, size_t rows, si
 		y[i] = dot((const char *)w + i * row_stride, type, x, n);
 }
 
-static void ffn_apart(float *acc, const struct ffn_rows *rows, const float *x)
+static void ffn(float *acc, const struct ffn_rows *rows, const float *x)
 {
 	for (size_t i = 0; i < rows->rows; i++) {
 		size_t at = i * rows->row_stride;
 		float h = dot((const char *)rows->up + at, rows->type, x, rows->n);
 
-		h += rows->bias ? rows->bias[i] : 0;
-		add_scaled(acc, h > 0 ? h : 0, (const char *)rows->down + at, rows->type, rows->n);
+		h = (float)activate(rows->activation,
+				    (double)(h + (rows->bias ? rows->bias[i] : 0)));
+		add_scaled(acc, h, (const char *)rows->down + at, rows->type, rows->n);
 	}
-}
-
-static void ffn(float *acc, const void *matrix, enum weight_type type, size_t rows, size_t n,
-		size_t row_stride, const float *bias, const float *x)
-{
-	const void *down = (const char *)matrix + n * weight_bytes(type);
-
-	ffn_apart(acc, &(struct ffn_rows){matrix, down, type, rows, n, row_stride, bias}, x);
 }
 
 static void softmax(float *scores, size_t count)
@@ -92,7 +69,7 @@ static void attend(float *out, const float *q, const float *k, const float *v, s
 	float scale = 1 / sqrtf((float)dim);
 
 	for (size_t t = 0; t < ctx; t++)
-		scores[t] = dot_f32(q, k + t * stride, dim) * scale;
+		scores[t] = dot(k + t * stride, WEIGHT_F32, q, dim) * scale;
 	softmax(scores, ctx);
 	for (size_t i = 0; i < dim; i++)
 		out[i] = 0;
@@ -104,6 +81,5 @@ const struct kernels kernels_portable = {
 	.name = "portable",
 	.gemv = gemv,
 	.ffn = ffn,
-	.ffn_apart = ffn_apart,
 	.attend = attend,
 };

@@ -348,14 +348,15 @@ static int compare_types(struct probe_host *host, const struct probe_host_option
 		err_nomem(err, "a probe's matrix", bytes);
 		goto out;
 	}
-	memset(weights, 0x11, bytes); /* small normal numbers in either type */
+	memset(weights, 0x11, bytes); /* small normal numbers in every type */
 	work.weights = weights;
 	work.x = vectors;
 	work.y = vectors + n;
 	if (pool_open(&pool, options->threads, err))
 		goto out;
-	host->f16_over_f32 = gemv_s_per_byte(pool, &work, WEIGHT_F16, bytes) /
-			     gemv_s_per_byte(pool, &work, WEIGHT_F32, bytes);
+	for (unsigned type = 0; type < WEIGHT_TYPES; type++)
+		host->gemv_s_per_byte[type] =
+			gemv_s_per_byte(pool, &work, (enum weight_type)type, bytes);
 out:
 	pool_close(pool);
 	free(vectors);

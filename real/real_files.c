@@ -120,11 +120,13 @@ bool file_tensors_next(struct file_tensors *it)
 
 void file_tensor_gguf(struct gguf_tensor *to, const struct file_tensors *it)
 {
+	static const enum gguf_type gguf_types[WEIGHT_TYPES] = {
+		[WEIGHT_F32] = GGUF_F32, [WEIGHT_F16] = GGUF_F16, [WEIGHT_BF16] = GGUF_BF16};
 	const struct model_tensor *t = &it->tensor;
 
 	memset(to, 0, sizeof(*to));
 	memcpy(to->name, t->name, sizeof(t->name));
-	to->type = t->type == WEIGHT_F32 ? GGUF_F32 : GGUF_F16;
+	to->type = gguf_types[t->type];
 	to->dim_count = t->dims[1] == 1 ? 1 : 2;
 	for (unsigned i = 0; i < GGUF_DIMS; i++)
 		to->dims[i] = i < 2 ? t->dims[i] : 1;

@@ -159,14 +159,8 @@ uint32_t forward_position_row(const struct forward *f, uint32_t token)
 
 void forward_embedding_set(struct forward *f, unsigned which, const void *row)
 {
-	const uint16_t *halves = row;
-
 	assert(which < 2);
-	if (f->o.weights == WEIGHT_F32)
-		memcpy(f->next[which], row, f->d * sizeof(float));
-	else
-		for (size_t i = 0; i < f->d; i++)
-			f->next[which][i] = f16_to_f32(halves[i]);
+	weights_widen(f->next[which], row, f->o.weights, f->d);
 }
 
 /* Cosines and sines of this token's position, theta 10000. */
@@ -386,7 +380,7 @@ static void ffn_part(const struct ffn_job *job, unsigned thread, size_t begin, s
 	part.down = (const char *)part.down + begin * part.row_stride;
 	part.bias = part.bias ? part.bias + begin : NULL;
 	part.rows = end - begin;
-	job->f->o.kernels->ffn_apart(acc_of(job->f, thread), &part, job->f->normed);
+	job->f->o.kernels->ffn(acc_of(job->f, thread), &part, job->f->normed);
 }
 
 static void ffn_run(void *arg, unsigned thread, unsigned threads)
@@ -429,6 +423,7 @@ void forward_ffn_store(struct forward *f, const struct store *store, uint32_t la
 		.n = f->d,
 		.row_stride = store->row_bytes,
 		.bias = l->bias,
+		.activation = (enum activation)f->o.model->activation,
 	};
 	struct ffn_job job = {f, &rows, l->pointer, demanded};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* real_kernels.h - matrix-vector kernels over f32 and f16 rows, f32 sums; portable C and AVX2, chosen at run time
+/* real_kernels.h - matrix-vector kernels over f32, f16 and bf16 rows, f32 sums; portable C and AVX2, chosen at run time
  *
  * Shapes in the comments; every pointer is aligned as its element. No kernel allocates. */
 #ifndef FLASH_REAL_KERNELS_H
@@ -9,12 +9,14 @@
 
 #include <stddef.h>
 
-/* Rows whose halves lie apart (layout split): up and down rows [rows x n], both row_stride bytes apart. */
+/* Neurons: up and down rows [rows x n], each row_stride bytes apart; a bundle's down row follows its up row, those of layout
+ * split lie in two matrices. */
 struct ffn_rows {
 	const void *up, *down;
 	enum weight_type type;
 	size_t rows, n, row_stride;
 	const float *bias; /* [rows] or NULL */
+	enum activation activation;
 };
 
 struct kernels {
@@ -22,12 +24,8 @@ struct kernels {
 	/* y[i] = row_i . x for rows [rows x n], row_stride bytes apart; x: [n] f32, y: [rows] f32 */
 	void (*gemv)(float *y, const void *w, enum weight_type type, size_t rows, size_t n,
 		     size_t row_stride, const float *x);
-	/* One neuron after another: h = relu(up_i . x + bias_i); acc += h * down_i.  matrix: [rows][up n | down n], row_stride
-	 * bytes apart; bias [rows] or NULL; x: [n]; acc: [n] f32, added to. */
-	void (*ffn)(float *acc, const void *matrix, enum weight_type type, size_t rows, size_t n,
-		    size_t row_stride, const float *bias, const float *x);
-	/* The same, halves apart. */
-	void (*ffn_apart)(float *acc, const struct ffn_rows *rows, const float *x);
+	/* Of every neuron: h = act(up_i . x + bias_i); acc += h * down_i.  x: [n]; acc: [n] f32, added to. */
+	void (*ffn)(float *acc, const struct ffn_rows *rows, const float *x);
 	/* softmax(q . K / sqrt(dim)) V of one head: k, v: [ctx][dim] f32, stride elements apart; scores: [ctx] scratch; out: [dim] */
 	void (*attend)(float *out, const float *q, const float *k, const float *v, size_t ctx,
 		       size_t dim, size_t stride, float *scores);
@@ -41,6 +39,13 @@ const struct kernels *kernels_best(void);
 
 float f16_to_f32(uint16_t h);
 uint16_t f32_to_f16(float f); /* round to nearest even */
+float bf16_to_f32(uint16_t h);
+uint16_t f32_to_bf16(float f); /* round to nearest even */
+/* 'n' weights of 'type', at any address, to and from floats. */
+void weights_widen(float *to, const void *from, enum weight_type type, size_t n);
+void weights_narrow(void *to, enum weight_type type, const float *from, size_t n);
+
+double activate(enum activation activation, double h);
 
 /* A pool of threads that run one function each and come back. */
 struct pool;

@@ -28,15 +28,21 @@ static const char *word_text(const struct param_word *words, unsigned value)
 static int read_word(const struct gguf *gguf, const char *key, const struct param_word *words,
 		     unsigned *value, struct err *err)
 {
+	char expected[128] = "";
 	const char *text;
 	int found;
 
 	if (gguf_text(gguf, key, &text, err))
 		return err->code;
 	found = word_value(words, text);
+	for (size_t i = 0; words[i].text; i++) {
+		size_t used = strlen(expected);
+
+		snprintf(expected + used, sizeof(expected) - used, " %s", words[i].text);
+	}
 	if (found < 0)
-		return err_set(err, EBADMSG, "%s: key %s: got '%.64s', expected %s or %s",
-			       gguf_path(gguf), key, text, words[0].text, words[1].text);
+		return err_set(err, EBADMSG, "%s: key %s: got '%.64s', expected one of%s",
+			       gguf_path(gguf), key, text, expected);
 	*value = (unsigned)found;
 	return 0;
 }
@@ -72,6 +78,7 @@ static int check_ranges(const struct gguf *gguf, const struct model *m, struct e
 static int read_shape(const struct gguf *gguf, struct model *m, enum weight_type *weights,
 		      struct err *err)
 {
+	static const char activation[] = "flashcast.activation";
 	char key[FILE_KEY];
 	const char *name;
 	unsigned type;
@@ -81,6 +88,10 @@ static int read_shape(const struct gguf *gguf, struct model *m, enum weight_type
 	    read_word(gguf, "flashcast.weights", weight_type_words, &type, err) ||
 	    gguf_text(gguf, "general.name", &name, err) ||
 	    gguf_number(gguf, "flashcast.row_align", &m->row_align, err))
+		return err->code;
+	/* Files from before the key are all of ReLU models. */
+	if (gguf_has(gguf, activation) &&
+	    read_word(gguf, activation, activation_words, &m->activation, err))
 		return err->code;
 	*weights = (enum weight_type)type;
 	snprintf(m->name, sizeof(m->name), "%s", name);
@@ -101,6 +112,10 @@ static int check_expected(const struct gguf *gguf, const struct model *got,
 		return err_set(err, EINVAL, "%s: family: got %s, expected %s", gguf_path(gguf),
 			       word_text(model_family_words, got->family),
 			       word_text(model_family_words, want->family));
+	if (got->activation != want->activation)
+		return err_set(err, EINVAL, "%s: activation: got %s, expected %s", gguf_path(gguf),
+			       word_text(activation_words, got->activation),
+			       word_text(activation_words, want->activation));
 	for (size_t i = 0; i < model_table.count; i++) {
 		const struct param *row = &model_table.rows[i];
 		uint64_t a, b;
@@ -132,8 +147,8 @@ static int check_tensor(const struct gguf *gguf, size_t i, const struct gguf_ten
 			       gguf_path(gguf), i, got->name, want->name);
 	if (got->type != want->type)
 		return err_set(err, EBADMSG, "%s: tensor '%s': got type %s, expected %s",
-			       gguf_path(gguf), got->name, got->type == GGUF_F32 ? "f32" : "f16",
-			       want->type == GGUF_F32 ? "f32" : "f16");
+			       gguf_path(gguf), got->name, gguf_type_name(got->type),
+			       gguf_type_name(want->type));
 	for (unsigned d = 0; d < GGUF_DIMS; d++)
 		if (got->dims[d] != want->dims[d])
 			return err_set(err, EBADMSG,
@@ -290,8 +305,9 @@ static void inspect_shape(const struct real_model *rm, FILE *out)
 {
 	const struct model *m = &rm->shape;
 
-	fprintf(out, "%s: family %s, weights %s\n", m->name,
+	fprintf(out, "%s: family %s, activation %s, weights %s\n", m->name,
 		word_text(model_family_words, m->family),
+		word_text(activation_words, m->activation),
 		word_text(weight_type_words, rm->weights));
 	for (size_t i = 0; i < model_table.count; i++) {
 		char text[64];

@@ -69,9 +69,9 @@ enum { PROBE_STEPS = 64 };
 struct probe_host {
 	struct probe_step steps[PROBE_STEPS];
 	unsigned count;
-	/* A plain matrix-vector product over more memory than any cache holds: f16 over f32, time a
-	 * byte. */
-	double f16_over_f32;
+	/* A plain matrix-vector product over more memory than any cache holds: time a byte, by enum
+	 * weight_type. */
+	double gemv_s_per_byte[WEIGHT_TYPES];
 };
 /* Runs the engine (real_world.h) on made demands of different sizes and reuse, with two contexts
  * and one dense run; every cost is what the engine books, so that a forecast lacks nothing that the

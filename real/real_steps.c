@@ -199,7 +199,11 @@ static int stream_rows(struct real_world *real, const struct plan *plan, struct 
 	const struct lane *lanes = real->stream.lanes;
 	const struct layout_ops *layout = policy_layout(real->options.config);
 	const float *bias = real->forward.vectors[ROLE_UP_BIAS];
-	struct ffn_rows rows = {.type = real->weights, .n = real->forward.d};
+	struct ffn_rows rows = {
+		.type = real->weights,
+		.n = real->forward.d,
+		.activation = (enum activation)real->options.model->activation,
+	};
 	uint32_t row = plan->stream_first, end = plan->stream_first + plan->stream_count;
 
 	rows.row_stride = model_row_stride(real->options.model, real->weights, layout->regions[0]);

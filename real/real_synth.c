@@ -149,13 +149,16 @@ static int put_tensor(struct synth *s, struct synth_file *f, const struct file_t
 
 static void head_keys(struct gguf_head *head, const struct synth *s, const struct file_map *map)
 {
+	/* As llama.cpp numbers them. */
+	static const uint32_t file_type[WEIGHT_TYPES] = {
+		[WEIGHT_F32] = 0, [WEIGHT_F16] = 1, [WEIGHT_BF16] = 32};
 	const struct model *m = map->model;
 	char key[FILE_KEY];
 
 	gguf_head_text(head, "general.architecture", model_family_words[m->family].text);
 	gguf_head_text(head, "general.name", m->name);
 	gguf_head_number(head, "general.alignment", TENSOR_ALIGN);
-	gguf_head_number(head, "general.file_type", map->weights == WEIGHT_F16 ? 1 : 0);
+	gguf_head_number(head, "general.file_type", file_type[map->weights]);
 	for (const struct file_key *row = file_keys; row->part; row++) {
 		uint64_t value;
 
@@ -164,6 +167,7 @@ static void head_keys(struct gguf_head *head, const struct synth *s, const struc
 	}
 	gguf_head_text(head, "flashcast.layout", map->layout ? map->layout->name : "base");
 	gguf_head_text(head, "flashcast.weights", weight_type_words[map->weights].text);
+	gguf_head_text(head, "flashcast.activation", activation_words[m->activation].text);
 	gguf_head_number(head, "flashcast.row_align", (uint32_t)m->row_align);
 	gguf_head_wide(head, "flashcast.seed", s->options->seed);
 	gguf_head_text(head, "flashcast.source", "synthetic");

@@ -138,18 +138,13 @@ static int check_store(const struct real_world *real, const struct plain *plain,
 
 static double weight_at(const unsigned char *row, enum weight_type type, size_t i)
 {
-	uint16_t half;
 	float f;
 
-	if (type == WEIGHT_F16) {
-		memcpy(&half, row + 2 * i, sizeof(half));
-		return (double)f16_to_f32(half);
-	}
-	memcpy(&f, row + 4 * i, sizeof(f));
+	weights_widen(&f, row + i * weight_bytes(type), type, 1);
 	return (double)f;
 }
 
-/* sums += relu(up . in + bias) down of one neuron; sizes likewise of what is added, for the bound.
+/* sums += act(up . in + bias) down of one neuron; sizes likewise of what is added, for the bound.
  */
 static void add_neuron(double *sums, double *sizes, const struct real_world *real,
 		       const struct plain *plain, uint32_t neuron)
@@ -157,7 +152,7 @@ static void add_neuron(double *sums, double *sizes, const struct real_world *rea
 	const float *in = real->records[plain->layer].in;
 	const unsigned char *up = plain->rows + neuron * plain->row_bytes;
 	const unsigned char *down = up + plain->row_bytes / 2;
-	double h = (double)plain->bias[neuron], size = fabs(h);
+	double h = (double)plain->bias[neuron], size = fabs(h), act;
 
 	for (size_t i = 0; i < real->forward.d; i++) {
 		double term = weight_at(up, real->weights, i) * (double)in[i];
@@ -165,10 +160,11 @@ static void add_neuron(double *sums, double *sizes, const struct real_world *rea
 		h += term;
 		size += fabs(term);
 	}
+	act = activate((enum activation)real->options.model->activation, h);
 	for (size_t i = 0; i < real->forward.d; i++) {
 		double w = weight_at(down, real->weights, i);
 
-		sums[i] += h > 0 ? h * w : 0;
+		sums[i] += act * w;
 		sizes[i] += size * fabs(w);
 	}
 }

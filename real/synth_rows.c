@@ -4,7 +4,7 @@
  * A weight gets a random sign, a random mantissa and three random bits of exponent above a fixed
  * one: values spread over eight octaves whose spread is about 1 / sqrt(fan-in), so that what a
  * layer puts out is as large as what goes in.  Nearly every bit on flash is random (7.4 of 8 bits a
- * byte and more), and a row costs one multiply a few bytes: the disk is the limit, not the
+ * byte and more; in bf16, which has few mantissa bits to draw, 5.5 as in trained weights), and a row costs one multiply a few bytes: the disk is the limit, not the
  * generator. */
 #include "real_files.h"
 
@@ -49,7 +49,7 @@ static unsigned exponent_for(double spread)
 	return e < 1 ? 1 : (unsigned)lround(e);
 }
 
-/* 'bytes' random weights. f16 exponents run from 'low' to low + 7 (bias 15), f32's likewise. */
+/* 'bytes' random weights. f16 exponents run from 'low' to low + 7 (bias 15), the others' likewise. */
 static void fill_weights(unsigned char *to, uint64_t bytes, enum weight_type type, double spread,
 			 uint64_t key)
 {
@@ -60,6 +60,9 @@ static void fill_weights(unsigned char *to, uint64_t bytes, enum weight_type typ
 	if (type == WEIGHT_F16) {
 		keep = UINT64_C(0x9fff9fff9fff9fff);
 		add = ((uint64_t)low << 10) * UINT64_C(0x0001000100010001);
+	} else if (type == WEIGHT_BF16) {
+		keep = UINT64_C(0x83ff83ff83ff83ff);
+		add = ((uint64_t)(low + 127 - 15) << 7) * UINT64_C(0x0001000100010001);
 	} else {
 		keep = UINT64_C(0x83ffffff83ffffff);
 		add = ((uint64_t)(low + 127 - 15) << 23) * UINT64_C(0x0000000100000001);

@@ -40,7 +40,7 @@ START_TEST(test_a_shipped_model_has_its_published_parameters)
 	ck_assert_uint_eq(model_param_count(&model), totals[_i].param_count);
 	ck_assert_uint_eq(model_param_bytes(&model, WEIGHT_F16), 2 * totals[_i].param_count);
 	ck_assert_uint_eq(model_param_bytes(&model, WEIGHT_F32), 4 * totals[_i].param_count);
-	for (unsigned w = WEIGHT_F32; w <= WEIGHT_F16; w++)
+	for (unsigned w = WEIGHT_F32; w < WEIGHT_TYPES; w++)
 		ck_assert_uint_eq(model_ffn_bytes(&model, w) + model_attention_bytes(&model, w) +
 					  model_embed_bytes(&model, w),
 				  model_param_bytes(&model, w));
@@ -221,7 +221,7 @@ START_TEST(test_tensors_lie_aligned_and_apart_and_fill_their_region)
 
 	load_model(&model, totals[_i].name);
 	for (unsigned region = 0; region < REGION__COUNT; region++)
-		for (unsigned weights = WEIGHT_F32; weights <= WEIGHT_F16; weights++)
+		for (unsigned weights = WEIGHT_F32; weights < WEIGHT_TYPES; weights++)
 			for (model.row_align = 512; model.row_align <= 4096; model.row_align *= 8)
 				check_region(&model, weights, region);
 }
@@ -236,11 +236,13 @@ START_TEST(test_regions_and_weights_have_names)
 		ck_assert_str_eq(region_name(region), names[region]);
 	ck_assert_int_eq(word_value(weight_type_words, "f32"), WEIGHT_F32);
 	ck_assert_int_eq(word_value(weight_type_words, "f16"), WEIGHT_F16);
+	ck_assert_int_eq(word_value(weight_type_words, "bf16"), WEIGHT_BF16);
 	ck_assert_int_eq(word_value(weight_type_words, "f64"), -1);
 	ck_assert_int_eq(word_value(model_family_words, "opt"), MODEL_OPT);
 	ck_assert_int_eq(word_value(model_family_words, "falcon"), MODEL_FALCON);
 	ck_assert_uint_eq(weight_bytes(WEIGHT_F32), 4);
 	ck_assert_uint_eq(weight_bytes(WEIGHT_F16), 2);
+	ck_assert_uint_eq(weight_bytes(WEIGHT_BF16), 2);
 }
 END_TEST
 

@@ -14,8 +14,8 @@
 	"  peak_bytes_per_s: 6.1GB/s\n"
 #define DRAM "dram: {append_bytes_per_s: 8GB/s, move_bytes_per_s: 9GB/s}\n"
 #define COMPUTE                                                                                    \
-	"compute: {gemv_f32_bytes_per_s: 27GB/s, gemv_f16_bytes_per_s: 20GB/s, "                   \
-	"ffn_f32_bytes_per_s: 26GB/s, ffn_f16_bytes_per_s: 19GB/s, kv_bytes_per_s: 15GB/s, "       \
+	"compute: {gemv_f32_bytes_per_s: 27GB/s, gemv_f16_bytes_per_s: 20GB/s, gemv_bf16_bytes_per_s: 20GB/s, "                   \
+	"ffn_f32_bytes_per_s: 26GB/s, ffn_f16_bytes_per_s: 19GB/s, ffn_bf16_bytes_per_s: 19GB/s, kv_bytes_per_s: 15GB/s, "       \
 	"flops_per_s: 1Tflop/s}\n"
 #define ORIGIN "origin: {kind: measured, noise_floor_frac: 5%}\n"
 #define WHOLE  FLASH DRAM COMPUTE ORIGIN

@@ -90,8 +90,10 @@ END_TEST
 static const struct compute_params compute = {
 	.gemv_f32_bytes_per_s = 20e9,
 	.gemv_f16_bytes_per_s = 16e9,
+	.gemv_bf16_bytes_per_s = 15e9,
 	.ffn_f32_bytes_per_s = 10e9,
 	.ffn_f16_bytes_per_s = 8e9,
+	.ffn_bf16_bytes_per_s = 7e9,
 	.kv_bytes_per_s = 5e9,
 	.flops_per_s = 1e15,
 	.attention_ns = 100,
@@ -130,6 +132,8 @@ START_TEST(test_ffn_reads_both_matrices_of_the_rows_it_is_given)
 				50 * 2 * 128 * 4 / 10.0 + 200, 1e-6);
 	ck_assert_double_eq_tol(compute_ffn_ns(&compute, &model, WEIGHT_F16, 50),
 				50 * 2 * 128 * 2 / 8.0 + 200, 1e-6);
+	ck_assert_double_eq_tol(compute_ffn_ns(&compute, &model, WEIGHT_BF16, 50),
+				50 * 2 * 128 * 2 / 7.0 + 200, 1e-6);
 	ck_assert_double_eq(compute_ffn_ns(&compute, &model, WEIGHT_F16, 0), 200);
 }
 END_TEST
@@ -138,6 +142,8 @@ START_TEST(test_the_head_reads_every_embedding_row)
 {
 	ck_assert_double_eq_tol(compute_head_ns(&compute, &model, WEIGHT_F16),
 				1000 * 128 * 2 / 16.0 + 300, 1e-6);
+	ck_assert_double_eq_tol(compute_head_ns(&compute, &model, WEIGHT_BF16),
+				1000 * 128 * 2 / 15.0 + 300, 1e-6);
 }
 END_TEST
 

@@ -28,7 +28,7 @@ static const struct {
 } shapes[] = {{1, 8}, {2, 16}, {3, 24}, {4, 40}, {5, 64}, {7, 104}, {8, 128}, {11, 4544}, {0, 64}};
 enum { SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
-/* One matrix in both types, and what it really holds. */
+/* One matrix, and what it really holds. */
 struct matrix {
 	double *exact; /* [rows][2 n] as the type has it */
 	unsigned char *bytes;
@@ -50,13 +50,11 @@ static struct matrix matrix_make(size_t rows, size_t width, enum weight_type typ
 	for (size_t r = 0; r < rows; r++)
 		for (size_t i = 0; i < width; i++) {
 			float f = draw(rng);
-			uint16_t h = f32_to_f16(f);
+			void *to = m.bytes + r * m.stride + i * weight_bytes(type);
 
-			m.exact[r * width + i] = (double)(type == WEIGHT_F32 ? f : f16_to_f32(h));
-			if (type == WEIGHT_F32)
-				memcpy(m.bytes + r * m.stride + i * 4, &f, 4);
-			else
-				memcpy(m.bytes + r * m.stride + i * 2, &h, 2);
+			weights_narrow(to, type, &f, 1);
+			weights_widen(&f, to, type, 1);
+			m.exact[r * width + i] = (double)f;
 		}
 	return m;
 }
@@ -85,8 +83,9 @@ static void near(float got, double want, double size, const char *what)
 START_TEST(gemv_is_every_row_times_x)
 {
 	const struct kernels *k = kernels_of(_i);
-	enum weight_type type = _i / KERNELS % 2 ? WEIGHT_F16 : WEIGHT_F32;
-	size_t rows = shapes[_i / KERNELS / 2].rows, n = shapes[_i / KERNELS / 2].n;
+	enum weight_type type = (enum weight_type)(_i / KERNELS % WEIGHT_TYPES);
+	size_t rows = shapes[_i / KERNELS / WEIGHT_TYPES].rows;
+	size_t n = shapes[_i / KERNELS / WEIGHT_TYPES].n;
 	struct rng rng = {(uint64_t)_i};
 	struct matrix m = matrix_make(rows, n, type, &rng);
 	float x[N_MAX], y[ROWS_MAX + 1];
@@ -109,16 +108,19 @@ START_TEST(gemv_is_every_row_times_x)
 }
 END_TEST
 
-/* acc += relu(up . x + bias) * down over all rows, and the size of what is added. */
-static void ffn_exact(double *acc, double *size, const struct matrix *m, size_t rows, size_t n,
-		      const float *bias, const float *x)
+/* acc += act(up . x + bias) * down over all rows, and the size of what is added. */
+static void ffn_exact(double *acc, double *size, const struct matrix *m,
+		      const struct ffn_rows *rows, const float *x)
 {
-	for (size_t r = 0; r < rows; r++) {
-		double h = bias ? (double)bias[r] : 0;
+	size_t n = rows->n;
+
+	for (size_t r = 0; r < rows->rows; r++) {
+		double h = rows->bias ? (double)rows->bias[r] : 0;
 
 		for (size_t i = 0; i < n; i++)
 			h += m->exact[r * 2 * n + i] * (double)x[i];
-		for (size_t i = 0; h > 0 && i < n; i++) {
+		h = activate(rows->activation, h);
+		for (size_t i = 0; i < n; i++) {
 			acc[i] += h * m->exact[r * 2 * n + n + i];
 			size[i] += fabs(h * m->exact[r * 2 * n + n + i]) + 1;
 		}
@@ -128,33 +130,38 @@ static void ffn_exact(double *acc, double *size, const struct matrix *m, size_t 
 START_TEST(ffn_adds_every_neuron_once)
 {
 	const struct kernels *k = kernels_of(_i);
-	enum weight_type type = _i / KERNELS % 2 ? WEIGHT_F16 : WEIGHT_F32;
-	size_t rows = shapes[_i / KERNELS / 2].rows, n = shapes[_i / KERNELS / 2].n;
+	enum weight_type type = (enum weight_type)(_i / KERNELS % WEIGHT_TYPES);
+	size_t rows = shapes[_i / KERNELS / WEIGHT_TYPES].rows;
+	size_t n = shapes[_i / KERNELS / WEIGHT_TYPES].n;
 	struct rng rng = {(uint64_t)_i + 100};
 	struct matrix m = matrix_make(rows, 2 * n, type, &rng);
-	float *x = calloc(N_MAX * 3, sizeof(*x)), *acc = x + N_MAX, *apart = acc + N_MAX;
+	float *x = calloc(N_MAX * 2, sizeof(*x)), *acc = x + N_MAX;
 	double *want = calloc(N_MAX * 2, sizeof(*want)), *size = want + N_MAX;
 	float bias[ROWS_MAX];
-	const float *with = _i % 3 ? bias : NULL;
-	const struct ffn_rows halves = {
-		m.bytes, m.bytes + n * weight_bytes(type), type, rows, n, m.stride, with};
+	const struct ffn_rows all_rows = {
+		.up = m.bytes,
+		.down = m.bytes + n * weight_bytes(type),
+		.type = type,
+		.rows = rows,
+		.n = n,
+		.row_stride = m.stride,
+		.bias = _i % 4 ? bias : NULL,
+		.activation = (enum activation)(_i % 3),
+	};
 
 	ck_assert(x && want);
 	for (size_t i = 0; i < n; i++) {
 		x[i] = draw(&rng);
-		acc[i] = apart[i] = draw(&rng);
+		acc[i] = draw(&rng);
 		want[i] = (double)acc[i];
 		size[i] = 1;
 	}
 	for (size_t r = 0; r < rows; r++)
 		bias[r] = draw(&rng);
-	k->ffn(acc, m.bytes, type, rows, n, m.stride, with, x);
-	k->ffn_apart(apart, &halves, x);
-	ffn_exact(want, size, &m, rows, n, with, x);
-	for (size_t i = 0; i < n; i++) {
+	k->ffn(acc, &all_rows, x);
+	ffn_exact(want, size, &m, &all_rows, x);
+	for (size_t i = 0; i < n; i++)
 		near(acc[i], want[i], size[i], k->name);
-		ck_assert_float_eq(acc[i], apart[i]);
-	}
 	matrix_free(&m);
 	free(x);
 	free(want);
@@ -351,8 +358,8 @@ int main(void)
 	Suite *suite = suite_create("kernels");
 	TCase *tcase = tcase_create("kernels");
 
-	tcase_add_loop_test(tcase, gemv_is_every_row_times_x, 0, SHAPES * 2 * KERNELS);
-	tcase_add_loop_test(tcase, ffn_adds_every_neuron_once, 0, SHAPES * 2 * KERNELS);
+	tcase_add_loop_test(tcase, gemv_is_every_row_times_x, 0, SHAPES * WEIGHT_TYPES * KERNELS);
+	tcase_add_loop_test(tcase, ffn_adds_every_neuron_once, 0, SHAPES * WEIGHT_TYPES * KERNELS);
 	tcase_add_loop_test(tcase, attention_is_a_softmax_over_the_whole_context, 0,
 			    HEADS * KERNELS);
 	tcase_add_test(tcase, every_half_goes_there_and_back);

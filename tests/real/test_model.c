@@ -24,10 +24,8 @@ static const struct {
 	enum model_family family;
 	enum weight_type weights;
 } kinds[] = {
-	{MODEL_OPT, WEIGHT_F16},
-	{MODEL_OPT, WEIGHT_F32},
-	{MODEL_FALCON, WEIGHT_F16},
-	{MODEL_FALCON, WEIGHT_F32},
+	{MODEL_OPT, WEIGHT_F16},    {MODEL_OPT, WEIGHT_F32},  {MODEL_FALCON, WEIGHT_F16},
+	{MODEL_FALCON, WEIGHT_F32}, {MODEL_OPT, WEIGHT_BF16},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -99,11 +97,14 @@ END_TEST
 
 static float weight_at(const unsigned char *row, enum weight_type type, size_t i)
 {
+	unsigned char wide[4] = {0};
 	uint16_t h;
 	float f;
 
-	if (type == WEIGHT_F32) {
-		memcpy(&f, row + 4 * i, 4);
+	if (type != WEIGHT_F16) {
+		memcpy(wide + 4 - weight_bytes(type), row + weight_bytes(type) * i,
+		       weight_bytes(type));
+		memcpy(&f, wide, 4);
 		return f;
 	}
 	memcpy(&h, row + 2 * i, 2);
@@ -114,7 +115,7 @@ static float weight_at(const unsigned char *row, enum weight_type type, size_t i
 START_TEST(weights_have_a_trained_models_scale)
 {
 	struct model m = tiny_model(MODEL_OPT);
-	enum weight_type type = _i ? WEIGHT_F32 : WEIGHT_F16;
+	enum weight_type type = (enum weight_type)_i;
 	const struct file_map map = {&m, type, &layout_split};
 	struct file_tensors it = {.map = &map};
 	unsigned char *row = malloc(1 << 20);
@@ -248,8 +249,8 @@ static const struct {
 	{"base cut off", "base.gguf", 1, NULL, NULL, EBADMSG, "bytes"},
 	{"FFN cut by a row", "ffn.bundle.gguf", 512, NULL, NULL, EBADMSG,
 	 "tensor 'blk.1.ffn_bundle.weight': "},
-	{"another family", "base.gguf", 0, "opt", "tpo", EBADMSG, "expected opt or falcon"},
-	{"another type", "base.gguf", 0, "f16", "f99", EBADMSG, "expected f32 or f16"},
+	{"another family", "base.gguf", 0, "opt", "tpo", EBADMSG, "expected one of opt falcon"},
+	{"another type", "base.gguf", 0, "f16", "f99", EBADMSG, "expected one of f32 f16 bf16"},
 	{"a tensor of another name", "base.gguf", 0, "attn_qkv", "attn_kqv", EBADMSG,
 	 "expected 'blk.0.attn_qkv.weight'"},
 	{"another layout inside", "ffn.bundle.gguf", 0, "bundle", "bandle", EBADMSG,
@@ -354,7 +355,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, every_layout_holds_the_same_rows, 0, KINDS);
 	tcase_add_test(tcase, a_row_of_the_file_can_be_made_again_by_itself);
-	tcase_add_loop_test(tcase, weights_have_a_trained_models_scale, 0, 2);
+	tcase_add_loop_test(tcase, weights_have_a_trained_models_scale, 0, WEIGHT_TYPES);
 	tcase_add_loop_test(tcase, the_file_is_incompressible_and_has_every_block, 0, 2);
 	tcase_add_test(tcase, an_interrupted_synth_leaves_nothing);
 	tcase_add_test(tcase, a_file_size_limit_is_told_and_leaves_nothing);

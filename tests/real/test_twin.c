@@ -59,8 +59,10 @@ static const struct device device = {
 	.dram = {.append_bytes_per_s = 1e9, .move_bytes_per_s = 1e9},
 	.compute = {.gemv_f32_bytes_per_s = 1e9,
 		    .gemv_f16_bytes_per_s = 1e9,
+		    .gemv_bf16_bytes_per_s = 1e9,
 		    .ffn_f32_bytes_per_s = 1e9,
 		    .ffn_f16_bytes_per_s = 1e9,
+		    .ffn_bf16_bytes_per_s = 1e9,
 		    .kv_bytes_per_s = 1e9,
 		    .flops_per_s = 1e12},
 };

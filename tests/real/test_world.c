@@ -16,11 +16,12 @@ enum { D_MOST = 64, VOCAB = 128, QKV_MOST = 192, FFN = 256, LAST = 2 };
 static const struct {
 	enum model_family family;
 	enum weight_type weights;
+	enum activation activation;
 } kinds[] = {
-	{MODEL_OPT, WEIGHT_F16},
-	{MODEL_OPT, WEIGHT_F32},
-	{MODEL_FALCON, WEIGHT_F16},
-	{MODEL_FALCON, WEIGHT_F32},
+	{MODEL_OPT, WEIGHT_F16, ACT_RELU},	   {MODEL_OPT, WEIGHT_F32, ACT_RELU},
+	{MODEL_OPT, WEIGHT_BF16, ACT_RELU},	   {MODEL_FALCON, WEIGHT_F16, ACT_RELU},
+	{MODEL_FALCON, WEIGHT_F32, ACT_RELU},	   {MODEL_FALCON, WEIGHT_BF16, ACT_GELU},
+	{MODEL_FALCON, WEIGHT_F32, ACT_GELU_TANH},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -47,13 +48,10 @@ static double *tensor_of(const struct model *m, enum weight_type type, enum regi
 		for (uint64_t r = 0; r < t->dims[1]; r++) {
 			synth_row(row, &it, m, 11, r);
 			for (size_t i = 0; i < n; i++) {
-				uint16_t half;
 				float f;
 
-				memcpy(&half, row + 2 * i, 2);
-				memcpy(&f, row + 4 * i, 4);
-				all[r * n + i] =
-					(double)(t->type == WEIGHT_F16 ? f16_to_f32(half) : f);
+				weights_widen(&f, row + i * weight_bytes(t->type), t->type, 1);
+				all[r * n + i] = (double)f;
 			}
 		}
 		return all;
@@ -158,6 +156,20 @@ static void reference_attention(struct reference *r, uint32_t layer, uint32_t to
 		r->x[i] += out[i];
 }
 
+/* The textbook's, not the engine's own. */
+static double fired(const struct model *m, double h)
+{
+	switch ((enum activation)m->activation) {
+	case ACT_RELU:
+		break;
+	case ACT_GELU:
+		return h * 0.5 * erfc(-h / sqrt(2));
+	case ACT_GELU_TANH:
+		return h / (1 + exp(-2 * sqrt(2 / acos(-1)) * (h + 0.044715 * pow(h, 3))));
+	}
+	return fmax(h, 0);
+}
+
 static void reference_ffn(struct reference *r, uint32_t layer)
 {
 	double *down = tensor_of(r->m, r->type, REGION_DOWN, layer, "ffn_down_t.weight");
@@ -170,7 +182,7 @@ static void reference_ffn(struct reference *r, uint32_t layer)
 	       part(r, layer, "ffn_up.bias"), r->normed, FFN, r->d);
 	for (size_t i = 0; i < r->d; i++) {
 		for (size_t n = 0; n < FFN; n++)
-			r->x[i] += h[n] > 0 ? h[n] * down[n * r->d + i] : 0;
+			r->x[i] += fired(r->m, h[n]) * down[n * r->d + i];
 		r->x[i] += bias ? bias[i] : 0;
 	}
 	free(down);
@@ -235,7 +247,8 @@ START_TEST(a_dense_pass_gives_the_logits_of_the_formulas)
 
 	snprintf(policy, sizeof(policy),
 		 "{demand: dense, persistence: none, residency: none, weights: %s}",
-		 kinds[_i].weights == WEIGHT_F16 ? "f16" : "f32");
+		 weight_type_words[kinds[_i].weights].text);
+	o.model.activation = kinds[_i].activation;
 	bench_open(&b, &o);
 	r = reference_of(&b);
 	ck_ok(run(&outcome, &b.run, &err));
