@@ -2,11 +2,13 @@
 /* gguf_write.c - writes GGUF headers into memory */
 #include "gguf.h"
 
+#include "gguf_keys.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { VALUE_U32 = 4, VALUE_TEXT = 8, VALUE_U64 = 10, TENSOR_COUNT_AT = 8 };
+enum { TENSOR_COUNT_AT = 8 };
 
 static void put_bytes(struct gguf_head *head, const void *bytes, size_t count)
 {
@@ -58,7 +60,7 @@ void gguf_head_init(struct gguf_head *head)
 
 static void put_key(struct gguf_head *head, const char *key, uint32_t type)
 {
-	assert(head->tensor_count == 0);
+	assert(head->tensor_count == 0 && head->texts_due == 0);
 	put_text(head, key);
 	put_number(head, type, 4);
 	head->key_count++;
@@ -82,8 +84,71 @@ void gguf_head_text(struct gguf_head *head, const char *key, const char *value)
 	put_text(head, value);
 }
 
+void gguf_head_signed(struct gguf_head *head, const char *key, int32_t value)
+{
+	put_key(head, key, VALUE_I32);
+	put_number(head, (uint32_t)value, 4);
+}
+
+static void put_float(struct gguf_head *head, float value)
+{
+	uint32_t raw;
+
+	memcpy(&raw, &value, sizeof(raw));
+	put_number(head, raw, 4);
+}
+
+void gguf_head_float(struct gguf_head *head, const char *key, float value)
+{
+	put_key(head, key, VALUE_F32);
+	put_float(head, value);
+}
+
+void gguf_head_bool(struct gguf_head *head, const char *key, bool value)
+{
+	put_key(head, key, VALUE_BOOL);
+	put_number(head, value, 1);
+}
+
+static void put_array(struct gguf_head *head, const char *key, uint32_t type, uint64_t count)
+{
+	put_key(head, key, VALUE_ARRAY);
+	put_number(head, type, 4);
+	put_number(head, count, 8);
+}
+
+void gguf_head_integers(struct gguf_head *head, const char *key, const int32_t *values,
+			size_t count)
+{
+	put_array(head, key, VALUE_I32, count);
+	for (size_t i = 0; i < count; i++)
+		put_number(head, (uint32_t)values[i], 4);
+}
+
+void gguf_head_floats(struct gguf_head *head, const char *key, const float *values, size_t count)
+{
+	put_array(head, key, VALUE_F32, count);
+	for (size_t i = 0; i < count; i++)
+		put_float(head, values[i]);
+}
+
+void gguf_head_texts(struct gguf_head *head, const char *key, uint64_t count)
+{
+	put_array(head, key, VALUE_TEXT, count);
+	head->texts_due = count;
+}
+
+void gguf_head_next_text(struct gguf_head *head, const char *text, size_t bytes)
+{
+	assert(head->texts_due > 0);
+	head->texts_due--;
+	put_number(head, bytes, 8);
+	put_bytes(head, text, bytes);
+}
+
 void gguf_head_tensor(struct gguf_head *head, const struct gguf_tensor *tensor)
 {
+	assert(head->texts_due == 0);
 	put_text(head, tensor->name);
 	put_number(head, tensor->dim_count, 4);
 	for (uint32_t i = 0; i < tensor->dim_count; i++)
@@ -95,6 +160,7 @@ void gguf_head_tensor(struct gguf_head *head, const struct gguf_tensor *tensor)
 
 int gguf_head_finish(struct gguf_head *head, uint64_t alignment, struct err *err)
 {
+	assert(head->texts_due == 0);
 	while (!head->failed && head->used % alignment != 0)
 		put_bytes(head, "", 1);
 	if (head->failed)

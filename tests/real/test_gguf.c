@@ -193,8 +193,11 @@ static const struct {
 	{"bytes that overflow", AT_ALPHA_DIM1, 8, UINT64_C(1) << 57, "2^64 bytes or more"},
 	{"a tensor larger than the file", AT_ALPHA_DIM1, 8, 1 << 20, "the file holds 4608"},
 	{"a tensor over its neighbour", AT_ALPHA_DIM1, 8, 17, "overlaps"},
-	{"a quantised type", AT_ALPHA_TYPE, 4, 2, "type 2, expected 0 (f32)"},
-	{"a type of no meaning", AT_ALPHA_TYPE, 4, 0xffffffff, "type 4294967295"},
+	{"a quantised type is listed", AT_ALPHA_TYPE, 4, 2, NULL},
+	{"a quantised type of longer blocks than a row", AT_ALPHA_TYPE, 4, 12,
+	 "rows of 64 elements, expected a multiple of 256 for type Q4_K"},
+	{"a type that was withdrawn", AT_ALPHA_TYPE, 4, 4, "'alpha': type 4 is none that we know"},
+	{"a type of no meaning", AT_ALPHA_TYPE, 4, 0xffffffff, "type 4294967295 is none"},
 	{"an unaligned offset", AT_ALPHA_OFFSET, 8, 512, "offset 512, expected a multiple of 4096"},
 	{"an offset past the end", AT_ALPHA_OFFSET, 8, 8192, "2048 bytes at offset 8192"},
 	{"an offset that overflows", AT_ALPHA_OFFSET, 8, UINT64_C(0xfffffffffffff000),
@@ -223,6 +226,279 @@ START_TEST(a_lie_is_told_by_name)
 		ck_assert_msg(code == 0, "%s: %s", bad[_i].why, err.msg);
 	}
 	gguf_close(gguf);
+}
+END_TEST
+
+START_TEST(tensor_types_of_others_are_listed_by_name)
+{
+	unsigned char file[FILE_BYTES];
+	struct err err = {0};
+	struct gguf *gguf;
+
+	good_file(file);
+	put(file + AT_ALPHA_TYPE, 2, 4);
+	put(file + AT_BETA_OFFSET - 4, GGUF_BF16, 4);
+	ck_ok(open_bytes(file, sizeof(file), &gguf, &err));
+	ck_assert_str_eq(gguf_type_name(gguf_find_tensor(gguf, "alpha")->type), "Q4_0");
+	ck_assert_uint_eq(gguf_find_tensor(gguf, "alpha")->bytes, 512 / 32 * 18);
+	ck_assert_uint_eq(gguf_type_bytes(gguf_find_tensor(gguf, "alpha")->type), 0);
+	ck_assert_str_eq(gguf_type_name(gguf_find_tensor(gguf, "betas")->type), "bf16");
+	ck_assert_uint_eq(gguf_find_tensor(gguf, "betas")->bytes, 512);
+	ck_assert_ptr_null(gguf_find_tensor(gguf, "gamma"));
+	ck_assert_ptr_null(gguf_type_name(4));
+	ck_assert_ptr_null(gguf_type_name(UINT64_MAX));
+	gguf_close(gguf);
+}
+END_TEST
+
+/* Every type of key that the writer knows. */
+static void write_keys(struct gguf_head *head)
+{
+	static const int32_t integers[] = {-1, 0, INT32_MAX, INT32_MIN};
+	static const float floats[] = {0.5F, -2.0F};
+
+	gguf_head_init(head);
+	gguf_head_signed(head, "minus", -5);
+	gguf_head_wide(head, "most", UINT64_MAX);
+	gguf_head_float(head, "eps", 0.125F);
+	gguf_head_bool(head, "yes", true);
+	gguf_head_bool(head, "no", false);
+	gguf_head_text(head, "text", "t");
+	gguf_head_integers(head, "integers", integers, 4);
+	gguf_head_integers(head, "none", integers, 0);
+	gguf_head_floats(head, "floats", floats, 2);
+	gguf_head_texts(head, "texts", 4);
+	gguf_head_next_text(head, "first", 5);
+	gguf_head_next_text(head, "", 0);
+	gguf_head_next_text(head, "a\0b", 3);
+	gguf_head_next_text(head, "last", 4);
+	gguf_head_texts(head, "no texts", 0);
+}
+
+static struct gguf *keys_file(void)
+{
+	struct gguf_head head;
+	struct err err = {0};
+	struct gguf *gguf;
+
+	write_keys(&head);
+	ck_ok(gguf_head_finish(&head, 32, &err));
+	ck_ok(open_bytes(head.bytes, head.used, &gguf, &err));
+	gguf_head_fini(&head);
+	return gguf;
+}
+
+START_TEST(keys_of_every_type_read_as_they_were_written)
+{
+	struct gguf *gguf = keys_file();
+	struct err err = {0};
+	int64_t integer;
+	uint64_t number;
+	double real;
+	bool truth;
+
+	ck_ok(gguf_signed(gguf, "minus", &integer, &err));
+	ck_assert_int_eq(integer, -5);
+	ck_ok(gguf_number(gguf, "most", &number, &err));
+	ck_assert(number == UINT64_MAX);
+	ck_ok(gguf_float(gguf, "eps", &real, &err));
+	ck_assert(real == 0.125);
+	ck_ok(gguf_bool(gguf, "yes", &truth, &err));
+	ck_assert(truth);
+	ck_ok(gguf_bool(gguf, "no", &truth, &err));
+	ck_assert(!truth);
+	gguf_close(gguf);
+}
+END_TEST
+
+START_TEST(arrays_read_as_they_were_written)
+{
+	struct gguf *gguf = keys_file();
+	const struct gguf_array *array;
+	struct err err = {0};
+	size_t bytes;
+
+	ck_ok(gguf_integers(gguf, "integers", &array, &err));
+	ck_assert_uint_eq(gguf_array_count(array), 4);
+	ck_assert_int_eq(gguf_integer_at(array, 0), -1);
+	ck_assert_int_eq(gguf_integer_at(array, 2), INT32_MAX);
+	ck_assert_int_eq(gguf_integer_at(array, 3), INT32_MIN);
+	ck_ok(gguf_integers(gguf, "none", &array, &err));
+	ck_assert_uint_eq(gguf_array_count(array), 0);
+	ck_ok(gguf_floats(gguf, "floats", &array, &err));
+	ck_assert(gguf_array_count(array) == 2 && gguf_float_at(array, 1) == -2.0);
+	ck_ok(gguf_texts(gguf, "texts", &array, &err));
+	ck_assert_uint_eq(gguf_array_count(array), 4);
+	ck_assert_str_eq(gguf_text_at(array, 0, &bytes), "first");
+	ck_assert_str_eq(gguf_text_at(array, 1, &bytes), "");
+	ck_assert_uint_eq(bytes, 0);
+	ck_assert_mem_eq(gguf_text_at(array, 2, &bytes), "a\0b", 4);
+	ck_assert_uint_eq(bytes, 3);
+	ck_assert_str_eq(gguf_text_at(array, 3, &bytes), "last");
+	ck_ok(gguf_texts(gguf, "no texts", &array, &err));
+	ck_assert_uint_eq(gguf_array_count(array), 0);
+	gguf_close(gguf);
+}
+END_TEST
+
+enum ask { ASK_NUMBER, ASK_SIGNED, ASK_FLOAT, ASK_BOOL, ASK_TEXT, ASK_TEXTS, ASK_INTS, ASK_FLOATS };
+
+static int ask(const struct gguf *gguf, enum ask kind, const char *key, struct err *err)
+{
+	const struct gguf_array *array;
+	const char *text;
+	uint64_t number;
+	int64_t integer;
+	double real;
+	bool truth;
+
+	switch (kind) {
+	case ASK_NUMBER:
+		return gguf_number(gguf, key, &number, err);
+	case ASK_SIGNED:
+		return gguf_signed(gguf, key, &integer, err);
+	case ASK_FLOAT:
+		return gguf_float(gguf, key, &real, err);
+	case ASK_BOOL:
+		return gguf_bool(gguf, key, &truth, err);
+	case ASK_TEXT:
+		return gguf_text(gguf, key, &text, err);
+	case ASK_TEXTS:
+		return gguf_texts(gguf, key, &array, err);
+	case ASK_INTS:
+		return gguf_integers(gguf, key, &array, err);
+	default:
+		return gguf_floats(gguf, key, &array, err);
+	}
+}
+
+static const struct {
+	enum ask kind;
+	const char *key, *says;
+} wrong[] = {
+	{ASK_NUMBER, "other", "key other is missing"},
+	{ASK_NUMBER, "minus", "key minus is no unsigned number: got -5"},
+	{ASK_NUMBER, "eps", "key eps is no unsigned number: got f32"},
+	{ASK_NUMBER, "yes", "key yes is no unsigned number: got bool"},
+	{ASK_NUMBER, "integers", "key integers is no unsigned number: got an array of i32"},
+	{ASK_SIGNED, "most", "key most: got 18446744073709551615, expected below 2^63"},
+	{ASK_SIGNED, "text", "key text is no integer: got text"},
+	{ASK_FLOAT, "minus", "key minus is no floating-point number: got i32"},
+	{ASK_BOOL, "minus", "key minus is no bool: got i32"},
+	{ASK_TEXT, "texts", "key texts is no text: got an array of text"},
+	{ASK_TEXTS, "text", "key text is no array: got text"},
+	{ASK_TEXTS, "integers", "key integers is no array of texts: got an array of i32"},
+	{ASK_INTS, "floats", "key floats is no array of integers: got an array of f32"},
+	{ASK_INTS, "other", "key other is missing"},
+	{ASK_FLOATS, "integers", "no array of floating-point numbers: got an array of i32"},
+	{ASK_FLOATS, "texts", "no array of floating-point numbers: got an array of text"},
+};
+
+START_TEST(a_key_asked_for_as_something_else_is_told)
+{
+	struct gguf *gguf = keys_file();
+	struct err err = {0};
+
+	ck_assert_int_eq(ask(gguf, wrong[_i].kind, wrong[_i].key, &err), EBADMSG);
+	ck_assert_msg(strstr(err.msg, wrong[_i].says) != NULL, "said '%s'", err.msg);
+	gguf_close(gguf);
+}
+END_TEST
+
+/* One key of an array, and nothing else: what its count and lengths may say. */
+static const struct {
+	const char *why;
+	uint32_t type;
+	uint64_t count;
+	const char *bytes;
+	unsigned byte_count;
+	const char *says;
+} arrays[] = {
+	{"texts: the second is longer than the file", 8, 2, "\1\0\0\0\0\0\0\0x\377\377\0\0\0\0\0\0",
+	 17, "text in an array at byte"},
+	{"texts: a length of all bits", 8, 1, "\377\377\377\377\377\377\377\377", 8,
+	 "text in an array at byte"},
+	{"texts: one that ends with the file is fine", 8, 1, "\1\0\0\0\0\0\0\0x", 9, NULL},
+	{"texts: one byte short", 8, 1, "\2\0\0\0\0\0\0\0x", 9, "got 2, expected at most 1"},
+	{"texts: cut within a length", 8, 1, "\1\0\0\0", 4, "array length at byte"},
+	{"texts: more than their lengths have room", 8, 1 << 20, "\0\0\0\0\0\0\0\0", 8,
+	 "array length at byte"},
+	{"texts: fewer follow than said", 8, 2, "\10\0\0\0\0\0\0\0abcdefgh", 16,
+	 "text length in an array"},
+	{"bools that fit", 7, 3, "\1\0\1", 3, NULL},
+	{"numbers: one byte short", 4, 2, "\1\0\0\0\2\0\0", 7, "got 2, expected at most 1"},
+	{"numbers: a count whose bytes overflow", 10, UINT64_C(1) << 61, "\0\0\0\0\0\0\0\0", 8,
+	 "array length at byte"},
+	{"an array of arrays", 9, 1, "\4\0\0\0\0\0\0\0\0\0\0\0", 12, "expected a scalar's type"},
+	{"a type past the last", 13, 1, "\0\0\0\0\0\0\0\0", 8, "got 13, expected a scalar's type"},
+};
+
+START_TEST(an_array_that_lies_is_refused)
+{
+	unsigned char bytes[256] = "GGUF", *at = bytes + 4;
+	struct err err = {0};
+	struct gguf *gguf;
+	int code;
+
+	at = put(put(put(at, 3, 4), 0, 8), 1, 8);
+	at = put(put_text(at, "k"), 9, 4);
+	at = put(put(at, arrays[_i].type, 4), arrays[_i].count, 8);
+	memcpy(at, arrays[_i].bytes, arrays[_i].byte_count);
+	at += arrays[_i].byte_count;
+	code = open_bytes(bytes, (size_t)(at - bytes), &gguf, &err);
+	ck_assert_msg(code == (arrays[_i].says ? EBADMSG : 0), "%s: code %d: %s", arrays[_i].why,
+		      code, err.msg);
+	if (arrays[_i].says)
+		ck_assert_msg(strstr(err.msg, arrays[_i].says) != NULL, "%s: said '%s'",
+			      arrays[_i].why, err.msg);
+	gguf_close(gguf);
+}
+END_TEST
+
+START_TEST(numbers_of_every_width_keep_their_sign)
+{
+	static const struct {
+		uint32_t type;
+		unsigned bytes;
+		int64_t means;
+	} widths[] = {{0, 1, 0xfe}, {1, 1, -2},		{2, 2, 0xfffe},
+		      {3, 2, -2},   {4, 4, 0xfffffffe}, {5, 4, -2},
+		      {7, 1, 1},    {11, 8, -2},	{10, 8, INT64_MAX}};
+	struct err err = {0};
+
+	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+		unsigned char bytes[256] = "GGUF", *at = bytes + 4;
+		uint64_t raw = widths[i].means < 0 ? UINT64_MAX - 1 : (uint64_t)widths[i].means;
+		const struct gguf_array *array;
+		struct gguf *gguf;
+		int64_t integer;
+
+		at = put(put(put(at, 3, 4), 0, 8), 2, 8);
+		at = put(put(put_text(at, "k"), widths[i].type, 4), raw, widths[i].bytes);
+		at = put(put_text(at, "a"), 9, 4);
+		at = put(put(put(at, widths[i].type, 4), 1, 8), raw, widths[i].bytes);
+		ck_ok(open_bytes(bytes, (size_t)(at - bytes), &gguf, &err));
+		if (widths[i].type != 7) {
+			ck_ok(gguf_signed(gguf, "k", &integer, &err));
+			ck_assert_int_eq(integer, widths[i].means);
+		}
+		ck_ok(gguf_integers(gguf, "a", &array, &err));
+		ck_assert_int_eq(gguf_integer_at(array, 0), widths[i].means);
+		gguf_close(gguf);
+	}
+}
+END_TEST
+
+START_TEST(a_bool_of_two_is_refused)
+{
+	unsigned char bytes[256] = "GGUF", *at = bytes + 4;
+	struct err err = {0};
+	struct gguf *gguf;
+
+	at = put(put(put(at, 3, 4), 0, 8), 1, 8);
+	at = put(put(put_text(at, "k"), 7, 4), 2, 1);
+	ck_assert_int_eq(open_bytes(bytes, (size_t)(at - bytes), &gguf, &err), EBADMSG);
+	ck_assert_msg(strstr(err.msg, "key 'k': bool 2, expected 0 or 1") != NULL, "%s", err.msg);
 }
 END_TEST
 
@@ -298,6 +574,15 @@ int main(void)
 	tcase_add_test(tcase, a_good_file_reads_as_it_was_written);
 	tcase_add_test(tcase, what_the_writer_writes_the_reader_reads);
 	tcase_add_loop_test(tcase, a_lie_is_told_by_name, 0, sizeof(bad) / sizeof(bad[0]));
+	tcase_add_test(tcase, tensor_types_of_others_are_listed_by_name);
+	tcase_add_test(tcase, keys_of_every_type_read_as_they_were_written);
+	tcase_add_test(tcase, arrays_read_as_they_were_written);
+	tcase_add_loop_test(tcase, a_key_asked_for_as_something_else_is_told, 0,
+			    sizeof(wrong) / sizeof(wrong[0]));
+	tcase_add_loop_test(tcase, an_array_that_lies_is_refused, 0,
+			    sizeof(arrays) / sizeof(arrays[0]));
+	tcase_add_test(tcase, numbers_of_every_width_keep_their_sign);
+	tcase_add_test(tcase, a_bool_of_two_is_refused);
 	tcase_add_test(tcase, a_repeated_key_is_refused);
 	tcase_add_test(tcase, a_file_cut_anywhere_is_refused);
 	tcase_add_test(tcase, no_flipped_bit_of_a_header_does_harm);
