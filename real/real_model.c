@@ -3,6 +3,7 @@
 #include "real_model.h"
 
 #include "real_files.h"
+#include "real_write.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,6 +19,7 @@ struct real_model {
 	struct file_map maps[2];
 	char *paths[2];
 	uint64_t data_offset[2];
+	char digest[DIGEST_TEXT];
 };
 
 static const char *word_text(const struct param_word *words, unsigned value)
@@ -190,7 +192,7 @@ static int check_tensors(const struct gguf *gguf, const struct file_map *map, st
 }
 
 /* The FFN file says the same geometry, its own layout, and that it was made with this base. */
-static int check_pair(const struct gguf *base, const struct gguf *ffn, const struct real_model *rm,
+static int check_pair(const struct gguf *base, const struct gguf *ffn, struct real_model *rm,
 		      struct err *err)
 {
 	const char *layout, *of_base, *of_ffn;
@@ -204,17 +206,18 @@ static int check_pair(const struct gguf *base, const struct gguf *ffn, const str
 			       gguf_path(ffn), word_text(weight_type_words, weights),
 			       word_text(weight_type_words, rm->weights), gguf_path(base));
 	if (gguf_text(ffn, "flashcast.layout", &layout, err) ||
-	    gguf_text(base, "flashcast.digest", &of_base, err) ||
-	    gguf_text(ffn, "flashcast.digest", &of_ffn, err))
+	    gguf_text(base, WEIGHTS_DIGEST_KEY, &of_base, err) ||
+	    gguf_text(ffn, WEIGHTS_DIGEST_KEY, &of_ffn, err))
 		return err->code;
 	if (strcmp(layout, rm->layout->name) != 0)
 		return err_set(err, EBADMSG, "%s: flashcast.layout: got '%.64s', expected '%s'",
 			       gguf_path(ffn), layout, rm->layout->name);
 	if (strcmp(of_base, of_ffn) != 0)
 		return err_set(err, EBADMSG,
-			       "%s: flashcast.digest: got %.64s, expected %.64s as in %s: "
+			       "%s: " WEIGHTS_DIGEST_KEY ": got %.64s, expected %.64s as in %s: "
 			       "the files are of different models",
 			       gguf_path(ffn), of_ffn, of_base, gguf_path(base));
+	snprintf(rm->digest, sizeof(rm->digest), "%s", of_base);
 	return 0;
 }
 
@@ -285,6 +288,11 @@ const struct model *real_model_shape(const struct real_model *rm)
 enum weight_type real_model_weights(const struct real_model *rm)
 {
 	return rm->weights;
+}
+
+const char *real_model_digest(const struct real_model *rm)
+{
+	return rm->digest;
 }
 
 const char *real_model_path(const struct real_model *rm, unsigned file)

@@ -20,6 +20,8 @@ void real_model_close(struct real_model *rm); /* NULL is fine */
 
 const struct model *real_model_shape(const struct real_model *rm);
 enum weight_type real_model_weights(const struct real_model *rm);
+/* Of geometry and weights, the same in every layout and folder that holds them; 32 hexadecimal digits. */
+const char *real_model_digest(const struct real_model *rm);
 /* Path of file 0 (base) or 1 (FFN), as reader_options wants them. */
 const char *real_model_path(const struct real_model *rm, unsigned file);
 /* Where a region's byte lies: file and offset in it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* test_model.c - synthetic models: same rows in every layout, whole or not there, and opened only
  * when they fit */
+#include "digest.h"
 #include "real_files.h"
 #include "tiny.h"
 
@@ -223,6 +224,23 @@ START_TEST(a_disk_too_small_is_refused_before_a_byte_is_written)
 }
 END_TEST
 
+START_TEST(parent_folders_are_made)
+{
+	struct model m = tiny_model(MODEL_OPT);
+	struct real_model *rm;
+	struct err err = {0};
+	char deep[TINY_PATH + 16];
+
+	snprintf(deep, sizeof(deep), "%s/a/b/", dir);
+	tiny_synth(deep, &m, WEIGHT_F16);
+	ck_ok(real_model_open(&rm, deep, &layout_split, &m, &err));
+	real_model_close(rm);
+	dir_remove(deep);
+	deep[strlen(dir) + 2] = '\0';
+	ck_assert_int_eq(rmdir(deep), 0);
+}
+END_TEST
+
 START_TEST(a_folder_that_cannot_be_made_is_told)
 {
 	struct model m = tiny_model(MODEL_OPT);
@@ -230,8 +248,10 @@ START_TEST(a_folder_that_cannot_be_made_is_told)
 	struct err err = {0};
 	char deep[TINY_PATH + 16];
 
-	snprintf(deep, sizeof(deep), "%s/a/b", dir);
-	ck_assert_int_eq(real_model_synth(deep, &options, &err), ENOENT);
+	snprintf(deep, sizeof(deep), "%s/file", dir);
+	file_spit(deep, (const unsigned char *)"x", 1);
+	snprintf(deep, sizeof(deep), "%s/file/b", dir);
+	ck_assert_int_eq(real_model_synth(deep, &options, &err), ENOTDIR);
 	ck_assert_msg(strstr(err.msg, deep) != NULL, "%s", err.msg);
 }
 END_TEST
@@ -324,6 +344,36 @@ START_TEST(files_of_two_models_do_not_mix)
 }
 END_TEST
 
+/* Geometry and weights alone: not the layouts, the folder, or the rows' padding. */
+START_TEST(the_digest_is_of_the_weights)
+{
+	struct model m = tiny_model(kinds[_i].family);
+	struct synth_options options = options_for(&m);
+	struct real_model *rm;
+	struct err err = {0};
+	char digest[DIGEST_TEXT];
+
+	options.weights = kinds[_i].weights;
+	ck_ok(real_model_synth(dir, &options, &err));
+	ck_ok(real_model_open(&rm, dir, &layout_split, &m, &err));
+	ck_assert_uint_eq(strlen(real_model_digest(rm)), DIGEST_TEXT - 1);
+	memcpy(digest, real_model_digest(rm), DIGEST_TEXT);
+	real_model_close(rm);
+	m.row_align = 4096;
+	options.layouts = tiny_layouts + 1;
+	options.layout_count = 1;
+	ck_ok(real_model_synth(dir, &options, &err));
+	ck_ok(real_model_open(&rm, dir, &layout_bundle, &m, &err));
+	ck_assert_str_eq(real_model_digest(rm), digest);
+	real_model_close(rm);
+	options.seed++;
+	ck_ok(real_model_synth(dir, &options, &err));
+	ck_ok(real_model_open(&rm, dir, &layout_bundle, &m, &err));
+	ck_assert_str_ne(real_model_digest(rm), digest);
+	real_model_close(rm);
+}
+END_TEST
+
 START_TEST(inspect_says_what_is_inside)
 {
 	struct model m = tiny_model(kinds[_i].family);
@@ -360,11 +410,13 @@ int main(void)
 	tcase_add_test(tcase, an_interrupted_synth_leaves_nothing);
 	tcase_add_test(tcase, a_file_size_limit_is_told_and_leaves_nothing);
 	tcase_add_test(tcase, a_disk_too_small_is_refused_before_a_byte_is_written);
+	tcase_add_test(tcase, parent_folders_are_made);
 	tcase_add_test(tcase, a_folder_that_cannot_be_made_is_told);
 	tcase_add_loop_test(tcase, a_broken_model_is_not_opened, 0,
 			    sizeof(broken) / sizeof(broken[0]));
 	tcase_add_test(tcase, another_geometry_than_expected_is_the_users_mistake);
 	tcase_add_test(tcase, files_of_two_models_do_not_mix);
+	tcase_add_loop_test(tcase, the_digest_is_of_the_weights, 0, KINDS);
 	tcase_add_loop_test(tcase, inspect_says_what_is_inside, 0, KINDS);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
