@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* real_forward.c - norms, attention and FFN of both families, as their rows come by */
 #include "real_forward.h"
+#include "real_batch.h"
 
 #include "rng.h"
 
@@ -78,21 +79,35 @@ static size_t kv_floats(const struct forward *f)
 	return f->o.model->layer_count * f->kv_width * f->o.ctx;
 }
 
+static void take_batch(struct forward *f, size_t *used)
+{
+	size_t most = f->o.batch_most;
+
+	f->x = take(&f->memory, used, most * f->d);
+	f->normed = take(&f->memory, used, most * f->d);
+	f->qkv = take(&f->memory, used, most * f->qkv_width);
+	f->mixed = take(&f->memory, used, most * f->d);
+	f->out = take(&f->memory, used, most * f->d);
+	f->turns = take(&f->memory, used, most * f->head_dim);
+	if (most == 1)
+		return;
+	f->hidden = take(&f->memory, used, most * BATCH_ROWS);
+	f->wide = take(&f->memory, used, pool_threads(f->o.pool) * round_floats(BATCH_ROWS * f->d));
+}
+
 static size_t take_all(struct forward *f)
 {
 	size_t threads = pool_threads(f->o.pool), used = 0;
 
-	f->x = take(&f->memory, &used, f->d);
-	f->normed = take(&f->memory, &used, f->d);
-	f->qkv = take(&f->memory, &used, f->qkv_width);
-	f->mixed = take(&f->memory, &used, f->d);
-	f->out = take(&f->memory, &used, f->d);
+	take_batch(f, &used);
 	f->accs = take(&f->memory, &used, threads * round_floats(f->d));
 	f->scores = take(&f->memory, &used, threads * round_floats(f->o.ctx));
 	f->logits = take(&f->memory, &used, f->o.model->vocab_count);
-	f->turns = take(&f->memory, &used, f->head_dim);
-	f->next[0] = take(&f->memory, &used, f->d);
-	f->next[1] = take(&f->memory, &used, f->d);
+	if (!f->o.live)
+		for (unsigned i = 0; i < 2; i++)
+			f->next[i] = take(&f->memory, &used, f->d);
+	if (f->o.note_active)
+		f->fired = take(&f->memory, &used, f->o.model->d_ffn);
 	f->keys = take(&f->memory, &used, kv_floats(f));
 	f->values = take(&f->memory, &used, kv_floats(f));
 	take_vectors(f, &used);
@@ -117,6 +132,9 @@ int forward_open(struct forward *f, const struct forward_options *options, struc
 
 	memset(f, 0, sizeof(*f));
 	f->o = *options;
+	if (f->o.batch_most == 0)
+		f->o.batch_most = 1;
+	assert(f->o.live || f->o.batch_most == 1);
 	f->d = m->d_model;
 	f->head_dim = m->d_model / m->head_count;
 	f->kv_width = f->head_dim * m->kv_head_count;
@@ -132,7 +150,8 @@ int forward_open(struct forward *f, const struct forward_options *options, struc
 		return err_nomem(err, "KV cache and activations", floats * sizeof(*f->memory));
 	memset(f->memory, 0, floats * sizeof(*f->memory));
 	take_all(f);
-	fill_history(f);
+	if (!f->o.live)
+		fill_history(f);
 	return 0;
 }
 
@@ -159,50 +178,81 @@ uint32_t forward_position_row(const struct forward *f, uint32_t token)
 
 void forward_embedding_set(struct forward *f, unsigned which, const void *row)
 {
-	assert(which < 2);
+	assert(which < 2 && !f->o.live);
 	weights_widen(f->next[which], row, f->o.weights, f->d);
 }
 
-/* Cosines and sines of this token's position, theta 10000. */
+void forward_embed(struct forward *f, uint32_t i, const void *row)
+{
+	assert(i < f->batch);
+	weights_widen(f->out, row, f->o.weights, f->d); /* free until the first projection */
+	for (size_t k = 0; k < f->d; k++)
+		f->x[i * f->d + k] += f->out[k];
+}
+
+/* Cosines and sines of each position of the pass, theta 10000. */
 static void find_turns(struct forward *f)
 {
 	size_t half = f->head_dim / 2;
 
-	for (size_t i = 0; i < half; i++) {
-		double turn =
-			slot_of(f, f->token) * pow(10000, -2.0 * (double)i / (double)f->head_dim);
+	if (f->o.model->family != MODEL_FALCON)
+		return;
+	for (uint32_t p = 0; p < f->batch; p++)
+		for (size_t i = 0; i < half; i++) {
+			double turn = (f->position + p) *
+				      pow(10000, -2.0 * (double)i / (double)f->head_dim);
+			float *turns = f->turns + p * f->head_dim;
 
-		f->turns[i] = (float)cos(turn);
-		f->turns[half + i] = (float)sin(turn);
-	}
+			turns[i] = (float)cos(turn);
+			turns[half + i] = (float)sin(turn);
+		}
 }
 
 void forward_token_begin(struct forward *f, uint32_t token)
 {
 	f->token = token;
+	f->position = slot_of(f, token);
+	f->batch = 1;
 	for (size_t i = 0; i < f->d; i++)
 		f->x[i] = f->next[0][i] + f->next[1][i];
-	if (f->o.model->family == MODEL_FALCON)
-		find_turns(f);
+	find_turns(f);
 }
 
-static void normalise(const struct forward *f, float *to, const float *weight, const float *bias)
+void forward_batch_begin(struct forward *f, uint32_t position, uint32_t batch)
+{
+	assert(f->o.live && batch >= 1 && batch <= f->o.batch_most);
+	assert(position + batch <= f->o.ctx);
+	f->position = position;
+	f->batch = batch;
+	memset(f->x, 0, batch * f->d * sizeof(*f->x));
+	find_turns(f);
+}
+
+/* One position: [d] of x, as weight and bias say. */
+static void normalise_one(const struct forward *f, float *to, const float *x, const float *weight,
+			  const float *bias)
 {
 	double sum = 0, squares = 0, mean, scale;
 
 	for (size_t i = 0; i < f->d; i++)
-		sum += (double)f->x[i];
+		sum += (double)x[i];
 	mean = sum / (double)f->d;
 	for (size_t i = 0; i < f->d; i++)
-		squares += ((double)f->x[i] - mean) * ((double)f->x[i] - mean);
+		squares += ((double)x[i] - mean) * ((double)x[i] - mean);
 	scale = 1 / sqrt(squares / (double)f->d + 1e-5);
 	for (size_t i = 0; i < f->d; i++)
-		to[i] = (float)(((double)f->x[i] - mean) * scale) * weight[i] + bias[i];
+		to[i] = (float)(((double)x[i] - mean) * scale) * weight[i] + bias[i];
+}
+
+static void normalise(const struct forward *f, const float *weight, const float *bias)
+{
+	for (uint32_t p = 0; p < f->batch; p++)
+		normalise_one(f, f->normed + p * f->d, f->x + p * f->d, weight, bias);
 }
 
 void forward_head_begin(struct forward *f)
 {
-	normalise(f, f->normed, f->vectors[ROLE_HEAD_NORM], f->vectors[ROLE_HEAD_NORM_BIAS]);
+	normalise(f, f->vectors[ROLE_HEAD_NORM], f->vectors[ROLE_HEAD_NORM_BIAS]);
 }
 
 /* y[i] = row_i . x on all threads. */
@@ -225,22 +275,38 @@ static void gemv_run(void *arg, unsigned thread, unsigned threads)
 				end - begin, t->dims[0], t->row_stride, job->x);
 }
 
-static void multiply(struct forward *f, float *y, const float *x, const struct forward_rows *rows)
+/* Rows of a matrix times every position of 'x' [batch][d] into 'y' [batch][width]. */
+static void multiply(struct forward *f, float *y, size_t width, const float *x,
+		     const struct forward_rows *rows)
 {
 	struct gemv_job job = {f, rows, x, y + rows->first};
 
-	pool_run(f->o.pool, gemv_run, &job);
+	if (f->batch == 1)
+		pool_run(f->o.pool, gemv_run, &job);
+	else
+		batch_multiply(f, y + rows->first, width, x, rows);
 }
 
-static void rotate(const struct forward *f, float *head)
+static void multiply_head(struct forward *f, const struct forward_rows *rows)
+{
+	struct gemv_job last = {f, rows, f->normed + (f->batch - 1) * f->d,
+				f->logits + rows->first};
+
+	pool_run(f->o.pool, gemv_run, &last);
+	if (f->take_logits)
+		batch_logits(f, rows);
+}
+
+static void rotate(const struct forward *f, uint32_t p, float *head)
 {
 	size_t half = f->head_dim / 2;
+	const float *turns = f->turns + p * f->head_dim;
 
 	for (size_t i = 0; i < half; i++) {
 		float a = head[i], b = head[half + i];
 
-		head[i] = a * f->turns[i] - b * f->turns[half + i];
-		head[half + i] = b * f->turns[i] + a * f->turns[half + i];
+		head[i] = a * turns[i] - b * turns[half + i];
+		head[half + i] = b * turns[i] + a * turns[half + i];
 	}
 }
 
@@ -250,12 +316,20 @@ static size_t kv_at(const struct forward *f, uint32_t layer, size_t kv_head)
 	return (layer * f->o.model->kv_head_count + kv_head) * f->o.ctx * f->head_dim;
 }
 
-static void append_kv(struct forward *f, uint32_t layer)
+/* Bias, rotation, and into the history: one position's queries, keys and values. */
+static void finish_qkv(struct forward *f, uint32_t layer, uint32_t p)
 {
-	const float *k = f->qkv + f->d, *v = k + f->kv_width;
+	const struct model *m = f->o.model;
+	float *qkv = f->qkv + p * f->qkv_width, *k = qkv + f->d, *v = k + f->kv_width;
 
-	for (size_t h = 0; h < f->o.model->kv_head_count; h++) {
-		size_t at = kv_at(f, layer, h) + slot_of(f, f->token) * f->head_dim;
+	if (f->vectors[ROLE_QKV_BIAS])
+		for (size_t i = 0; i < f->qkv_width; i++)
+			qkv[i] += f->vectors[ROLE_QKV_BIAS][i];
+	if (m->family == MODEL_FALCON)
+		for (size_t h = 0; h < m->head_count + m->kv_head_count; h++)
+			rotate(f, p, qkv + h * f->head_dim);
+	for (size_t h = 0; h < m->kv_head_count; h++) {
+		size_t at = kv_at(f, layer, h) + (f->position + p) * f->head_dim;
 
 		memcpy(f->keys + at, k + h * f->head_dim, f->head_dim * sizeof(*k));
 		memcpy(f->values + at, v + h * f->head_dim, f->head_dim * sizeof(*v));
@@ -267,6 +341,8 @@ struct attend_job {
 	uint32_t layer;
 };
 
+/* Heads of all positions in turn: the last positions see the most, and each thread has its share of
+ * them. */
 static void attend_run(void *arg, unsigned thread, unsigned threads)
 {
 	const struct attend_job *job = arg;
@@ -274,34 +350,30 @@ static void attend_run(void *arg, unsigned thread, unsigned threads)
 	size_t heads = f->o.model->head_count, group = heads / f->o.model->kv_head_count;
 	float *scores = f->scores + thread * round_floats(f->o.ctx);
 
-	for (size_t h = heads * thread / threads; h < heads * (thread + 1) / threads; h++) {
-		size_t at = kv_at(f, job->layer, h / group);
+	for (size_t i = thread; i < f->batch * heads; i += threads) {
+		size_t p = i / heads, h = i % heads, at = kv_at(f, job->layer, h / group);
+		size_t seen = f->o.live ? f->position + p + 1 : f->o.ctx;
 
-		f->o.kernels->attend(f->mixed + h * f->head_dim, f->qkv + h * f->head_dim,
-				     f->keys + at, f->values + at, f->o.ctx, f->head_dim,
-				     f->head_dim, scores);
+		f->o.kernels->attend(f->mixed + p * f->d + h * f->head_dim,
+				     f->qkv + p * f->qkv_width + h * f->head_dim, f->keys + at,
+				     f->values + at, seen, f->head_dim, f->head_dim, scores);
 	}
 }
 
 static void attend(struct forward *f, uint32_t layer)
 {
-	const struct model *m = f->o.model;
 	struct attend_job job = {f, layer};
 
-	if (f->vectors[ROLE_QKV_BIAS])
-		for (size_t i = 0; i < f->qkv_width; i++)
-			f->qkv[i] += f->vectors[ROLE_QKV_BIAS][i];
-	if (m->family == MODEL_FALCON)
-		for (size_t h = 0; h < m->head_count + m->kv_head_count; h++)
-			rotate(f, f->qkv + h * f->head_dim);
-	append_kv(f, layer);
+	for (uint32_t p = 0; p < f->batch; p++)
+		finish_qkv(f, layer, p);
 	pool_run(f->o.pool, attend_run, &job);
 }
 
 static void add_out(struct forward *f, const float *bias)
 {
-	for (size_t i = 0; i < f->d; i++)
-		f->x[i] += f->out[i] + (bias ? bias[i] : 0);
+	for (uint32_t p = 0; p < f->batch; p++)
+		for (size_t i = 0; i < f->d; i++)
+			f->x[p * f->d + i] += f->out[p * f->d + i] + (bias ? bias[i] : 0);
 }
 
 /* All rows of a tensor have come: what they make possible. */
@@ -310,13 +382,13 @@ static void tensor_done(struct forward *f, enum tensor_role role, uint32_t layer
 	bool opt = f->o.model->family == MODEL_OPT;
 
 	if (role == ROLE_ATTN_NORM_BIAS)
-		normalise(f, f->normed, f->vectors[ROLE_ATTN_NORM], f->vectors[role]);
+		normalise(f, f->vectors[ROLE_ATTN_NORM], f->vectors[role]);
 	else if (role == (opt ? ROLE_QKV_BIAS : ROLE_QKV))
 		attend(f, layer);
 	else if (role == (opt ? ROLE_OUT_BIAS : ROLE_OUT))
 		add_out(f, f->vectors[ROLE_OUT_BIAS]);
 	else if (role == ROLE_FFN_NORM_BIAS)
-		normalise(f, f->normed, f->vectors[ROLE_FFN_NORM], f->vectors[role]);
+		normalise(f, f->vectors[ROLE_FFN_NORM], f->vectors[role]);
 }
 
 /* The next token's rows pass by with all the others. */
@@ -335,17 +407,19 @@ void forward_rows(struct forward *f, const struct forward_rows *rows)
 
 	switch (rows->role) {
 	case ROLE_QKV:
-		multiply(f, f->qkv, f->normed, rows);
+		multiply(f, f->qkv, f->qkv_width, f->normed, rows);
 		break;
 	case ROLE_OUT:
-		multiply(f, f->out, f->mixed, rows);
+		multiply(f, f->out, f->d, f->mixed, rows);
 		break;
 	case ROLE_TOKEN:
-		multiply(f, f->logits, f->normed, rows);
-		keep_embedding(f, rows, 0, forward_token_id(f, next));
+		multiply_head(f, rows);
+		if (!f->o.live)
+			keep_embedding(f, rows, 0, forward_token_id(f, next));
 		break;
 	case ROLE_POSITION:
-		keep_embedding(f, rows, 1, forward_position_row(f, next));
+		if (!f->o.live)
+			keep_embedding(f, rows, 1, forward_position_row(f, next));
 		break;
 	default:
 		assert(rows->count == 1 && !role_is_matrix(rows->role));
@@ -363,6 +437,8 @@ static float *acc_of(const struct forward *f, unsigned thread)
 void forward_ffn_begin(struct forward *f)
 {
 	memset(f->accs, 0, pool_threads(f->o.pool) * round_floats(f->d) * sizeof(*f->accs));
+	if (f->batch > 1)
+		memset(f->out, 0, f->batch * f->d * sizeof(*f->out));
 }
 
 struct ffn_job {
@@ -408,7 +484,26 @@ void forward_ffn_rows(struct forward *f, const struct ffn_rows *rows)
 {
 	struct ffn_job job = {.f = f, .rows = rows};
 
-	pool_run(f->o.pool, ffn_run, &job);
+	if (f->batch == 1)
+		pool_run(f->o.pool, ffn_run, &job);
+	else
+		batch_ffn(f, rows);
+}
+
+/* Which of a store's neurons fire, whatever is then multiplied. */
+static void note_active(struct forward *f, const struct ffn_rows *rows, const uint32_t *pointer,
+			uint32_t layer)
+{
+	const struct model_tensor tensor = {
+		.type = rows->type, .dims = {rows->n, rows->rows}, .row_stride = rows->row_stride};
+	const struct forward_rows up = {.tensor = &tensor, .count = rows->rows, .rows = rows->up};
+	struct gemv_job job = {f, &up, f->normed, f->fired};
+	uint64_t *active = f->active + layer * bits_words((uint32_t)f->o.model->d_ffn);
+
+	pool_run(f->o.pool, gemv_run, &job);
+	for (size_t i = 0; i < rows->rows; i++)
+		if (f->fired[i] + (rows->bias ? rows->bias[i] : 0) > 0)
+			bits_put(active, pointer[i]);
 }
 
 void forward_ffn_store(struct forward *f, const struct store *store, uint32_t layer,
@@ -427,6 +522,13 @@ void forward_ffn_store(struct forward *f, const struct store *store, uint32_t la
 	};
 	struct ffn_job job = {f, &rows, l->pointer, demanded};
 
+	if (f->batch > 1) {
+		assert(!demanded && "a batch is dense");
+		batch_ffn(f, &rows);
+		return;
+	}
+	if (f->active)
+		note_active(f, &rows, l->pointer, layer);
 	pool_run(f->o.pool, ffn_run, &job);
 }
 
@@ -434,9 +536,8 @@ void forward_ffn_end(struct forward *f)
 {
 	unsigned threads = pool_threads(f->o.pool);
 
-	memcpy(f->out, f->accs, f->d * sizeof(*f->out));
-	for (unsigned t = 1; t < threads; t++)
+	for (unsigned t = 0; f->batch == 1 && t < threads; t++)
 		for (size_t i = 0; i < f->d; i++)
-			f->out[i] += acc_of(f, t)[i];
+			f->out[i] = (t ? f->out[i] : 0) + acc_of(f, t)[i];
 	add_out(f, f->vectors[ROLE_DOWN_BIAS]);
 }

@@ -118,40 +118,75 @@ static int load_pinned(struct real_world *real, uint32_t layer, uint32_t pinned,
 	return 0;
 }
 
-/* The first token's rows, and the final norm, which the head needs before its rows come by. */
+/* A row of REGION_EMBED: where it stays, else read to 'room'. */
+static int embed_row(struct real_world *real, const struct model_tensor *t, uint64_t index,
+		     unsigned char *room, const unsigned char **row, struct err *err)
+{
+	uint64_t offset = t->offset + index * t->row_stride;
+
+	*row = room;
+	if (offset + t->row_bytes > real->embed_kept_bytes)
+		return load_bytes(real, REGION_EMBED, 0, offset, t->row_bytes, room, err);
+	*row = real->embed + offset;
+	return 0;
+}
+
+/* The final norm, which the head needs before its rows come by; in replay the first token's rows. */
 static int load_embedding(struct real_world *real, struct err *err)
 {
 	struct forward *f = &real->forward;
-	const size_t most_bytes = f->d * sizeof(float); /* of any weight type */
-	unsigned char *row = malloc(most_bytes);
+	const unsigned char *row;
 	struct model_tensor t;
 	enum tensor_role role;
 
-	if (!row)
-		return err_nomem(err, "an embedding row", most_bytes);
-	for (uint32_t i = 0; !err->code && forward_role(&role, &t, real->options.model,
-							real->weights, REGION_EMBED, 0, i);
-	     i++) {
+	for (uint32_t i = 0;
+	     forward_role(&role, &t, real->options.model, real->weights, REGION_EMBED, 0, i); i++) {
+		bool is_table = role == ROLE_TOKEN || role == ROLE_POSITION;
 		uint64_t index = role == ROLE_TOKEN	 ? forward_token_id(f, 0)
 				 : role == ROLE_POSITION ? forward_position_row(f, 0)
 							 : 0;
 
-		if (load_bytes(real, REGION_EMBED, 0, t.offset + index * t.row_stride, t.row_bytes,
-			       row, err))
-			break;
-		if (role == ROLE_TOKEN || role == ROLE_POSITION)
+		if (is_table && f->o.live)
+			continue;
+		if (embed_row(real, &t, index, real->row_room, &row, err))
+			return err->code;
+		if (is_table)
 			forward_embedding_set(f, role == ROLE_POSITION, row);
 		else
 			memcpy(f->vectors[role], row, t.row_bytes);
 	}
-	free(row);
-	return err->code;
+	return 0;
+}
+
+int real_load_fed(struct real_world *real, struct err *err)
+{
+	const unsigned char *row;
+	struct model_tensor t;
+	enum tensor_role role;
+
+	for (uint32_t i = 0;
+	     forward_role(&role, &t, real->options.model, real->weights, REGION_EMBED, 0, i); i++)
+		for (uint32_t p = 0; p < real->fed_count; p++) {
+			/* OPT counts positions from 2. */
+			uint64_t index =
+				role == ROLE_TOKEN ? real->fed_ids[p] : real->fed_position + p + 2;
+
+			if (role != ROLE_TOKEN && role != ROLE_POSITION)
+				break;
+			if (embed_row(real, &t, index, real->row_room, &row, err))
+				return err->code;
+			forward_embed(&real->forward, p, row);
+		}
+	return 0;
 }
 
 int real_load(struct real_world *real, struct err *err)
 {
 	uint32_t pinned = policy_pinned_rows(real->options.policy);
 
+	real->row_room = malloc(real->forward.d * sizeof(float)); /* of any weight type */
+	if (!real->row_room)
+		return err_nomem(err, "an embedding row", real->forward.d * sizeof(float));
 	if (load_kept(real, &real->embed, REGION_EMBED, 0, real->embed_kept_bytes, err))
 		return err->code;
 	for (uint32_t layer = 0; layer < real->options.model->layer_count; layer++)

@@ -29,6 +29,7 @@ struct real_world {
 	uint64_t embed_kept_bytes, attention_kept_bytes;
 	unsigned char *embed;	   /* NULL: nothing of it stays */
 	unsigned char **attention; /* [layer] */
+	unsigned char *row_room;   /* of one embedding row */
 
 	struct store_row *rows;	    /* room for a layer's loads */
 	struct ffn_record *records; /* [layer] */
@@ -38,6 +39,11 @@ struct real_world {
 	bool open;	 /* submitted and not computed */
 	struct step_cost cost;
 	uint64_t token_begin_ns, mark_ns; /* mark: up to here time is booked */
+
+	/* Live: what the next pass takes, and what its embedding rows cost. */
+	const uint32_t *fed_ids;
+	uint32_t fed_count, fed_position;
+	struct step_cost fed;
 
 	/* Counted at completions since open, and what others counted before. */
 	uint64_t own_bytes, outside_before_bytes, excused_bytes;
@@ -72,8 +78,10 @@ void region_walk_begin(struct region_walk *walk, const struct real_world *real, 
 uint64_t region_walk_feed(struct region_walk *walk, struct real_world *real,
 			  const unsigned char *bytes, uint64_t count);
 
-/* Bring what persists, and the first token's embedding, into memory. */
+/* Bring what persists, and in replay the first token's embedding, into memory. */
 MUST_CHECK int real_load(struct real_world *real, struct err *err);
+/* Live: the embedding of what was fed, from memory or flash. */
+MUST_CHECK int real_load_fed(struct real_world *real, struct err *err);
 
 /* The arithmetic of a step whose reads are under way (real_steps.c). */
 MUST_CHECK int real_step_region(struct real_world *real, enum region region, uint32_t layer,

@@ -41,13 +41,27 @@ int real_tile_wait(struct real_world *real, struct err *err)
 	return 0;
 }
 
+static int begin_fed(struct real_world *real, struct err *err)
+{
+	assert(real->fed_count > 0 && "fed before each pass");
+	forward_batch_begin(&real->forward, real->fed_position, real->fed_count);
+	real->cost = (struct step_cost){0};
+	if (real_load_fed(real, err))
+		return err->code;
+	real_lap(real, &real->cost.compute_ns);
+	real->fed = real->cost;
+	real->fed_count = 0;
+	return 0;
+}
+
 static int real_token_begin(void *world, uint32_t token, struct err *err)
 {
 	struct real_world *real = world;
 
-	(void)err;
 	pool_pin(real->pool);
 	real->token_begin_ns = real->mark_ns = clock_ns();
+	if (real->options.live)
+		return begin_fed(real, err);
 	forward_token_begin(&real->forward, token);
 	return 0;
 }
@@ -253,12 +267,18 @@ static int open_compute(struct real_world *real, struct err *err)
 		.kernels = kernels_best(),
 		.ctx = o->ctx,
 		.seed = o->seed,
+		.live = o->live,
+		.batch_most = o->batch_most,
+		.note_active = o->active != NULL,
 	};
 
 	if (pool_open(&real->pool, o->threads, err))
 		return err->code;
 	forward.pool = real->pool;
-	return forward_open(&real->forward, &forward, err);
+	if (forward_open(&real->forward, &forward, err))
+		return err->code;
+	real->forward.active = o->active;
+	return 0;
 }
 
 /* What others have counted until now; not knowing is fine until reconcile. */
@@ -310,6 +330,7 @@ void real_world_close(struct real_world *real)
 	free(real->records);
 	free(real->attention);
 	free(real->embed);
+	free(real->row_room);
 	free(real->rows);
 	forward_close(&real->forward);
 	store_close(&real->store);
@@ -317,6 +338,32 @@ void real_world_close(struct real_world *real)
 	reader_close(real->reader);
 	real_model_close(real->model);
 	free(real);
+}
+
+void real_world_feed(struct real_world *real, const uint32_t *ids, uint32_t count,
+		     uint32_t position)
+{
+	assert(real->options.live && count > 0);
+	real->fed_ids = ids;
+	real->fed_count = count;
+	real->fed_position = position;
+}
+
+const struct step_cost *real_world_fed(const struct real_world *real)
+{
+	return &real->fed;
+}
+
+const float *real_world_logits(const struct real_world *real)
+{
+	return real->forward.logits;
+}
+
+void real_world_take_logits(struct real_world *real,
+			    void (*take)(void *arg, const struct logits_tile *tile), void *arg)
+{
+	real->forward.take_logits = take;
+	real->forward.take_logits_arg = arg;
 }
 
 int real_world_reconcile(struct real_world *real, struct err *err)

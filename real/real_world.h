@@ -24,6 +24,10 @@ struct real_options {
 	uint64_t
 		tile_bytes; /* most bytes of a step that are read before they are used; 0 = 64 MiB (tests: less) */
 	bool keep_outputs; /* for real_world_verify(): keep each layer's last FFN input and output */
+	/* Live: tokens are fed (real_world_feed), and the KV cache, of ctx positions, begins empty. */
+	bool live;
+	uint32_t batch_most; /* most positions of one pass; 0 = 1 */
+	uint64_t *active;    /* noted, when not NULL: [layer][bits_words(d_ffn)] neurons that fire */
 };
 
 extern const struct world_ops world_real; /* 'world' is a struct real_world * */
@@ -33,6 +37,18 @@ struct real_world;
 MUST_CHECK int real_world_open(struct real_world **out, const struct real_options *options,
 			       struct err *err);
 void real_world_close(struct real_world *real); /* NULL is fine */
+
+/* Live: the next pass takes these tokens, at positions from 'position' on, all within ctx.  Their
+ * embedding rows are read at its token_begin() where they do not stay in DRAM, outside any plan:
+ * what that cost is real_world_fed().  'ids' must live until then. */
+void real_world_feed(struct real_world *real, const uint32_t *ids, uint32_t count,
+		     uint32_t position);
+const struct step_cost *real_world_fed(const struct real_world *real);
+/* [vocab_count] of the pass's last position; and a taker of every position's (may be NULL). */
+const float *real_world_logits(const struct real_world *real);
+struct logits_tile;
+void real_world_take_logits(struct real_world *real,
+			    void (*take)(void *arg, const struct logits_tile *tile), void *arg);
 
 /* Hold our own completion counts since open against the kernel's (or the device process's) count. EPROTO with both figures when they differ by
  * more than the kernel's own metadata reads allow; ENOTSUP where there is no outside count. */

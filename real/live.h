@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* live.h - a model that reads its tokens and writes the next: prefill, then one decode a token
+ *
+ * Runs the policy's loop over the real world, token by token.  A prompt is one dense pass: every
+ * layer streams by once, in tiles.  Demand `dense` asks for every neuron; `oracle` asks for those
+ * that truly fire, which a dense twin of the model finds beforehand, with all its weights in plain
+ * memory, outside budget and clock: for tests and small models.  Other demands need a recorded trace
+ * or a predictor, and are ENOTSUP. */
+#ifndef FLASH_LIVE_H
+#define FLASH_LIVE_H
+
+#include "policy.h"
+#include "real_emulated.h"
+#include "real_forward.h"
+#include "run.h"
+
+struct live_options {
+	const char *model_dir;
+	const struct policy_config *config; /* its weights are not looked at: the model's are */
+	const struct real_target *target;
+	uint64_t ctx;	      /* positions that the KV cache holds */
+	uint32_t prompt_most; /* longest prefill, at least 1 */
+	unsigned threads;
+	uint64_t seed;
+	FILE *decisions; /* decode's decision log as text; may be NULL */
+};
+
+struct live;
+MUST_CHECK int live_open(struct live **out, const struct live_options *options, struct err *err);
+void live_close(struct live *live); /* NULL is fine */
+const struct model *live_model(const struct live *live);
+
+/* Take the next tokens: many at once, or one by the policy.  EDOM when ctx is full, EINVAL for an id
+ * that the model does not have.  'books' is what it cost, its embedding rows included. */
+MUST_CHECK int live_prefill(struct live *live, const uint32_t *ids, uint32_t count,
+			    struct books *books, struct err *err);
+MUST_CHECK int live_decode(struct live *live, uint32_t id, struct books *books, struct err *err);
+uint32_t live_position(const struct live *live); /* tokens taken so far */
+/* [vocab_count] after the last token taken. */
+const float *live_logits(const struct live *live);
+/* Told every position's logits of the next prefills; NULL: no more. */
+void live_take_logits(struct live *live, void (*take)(void *arg, const struct logits_tile *tile),
+		      void *arg);
+/* The decisions of all decodes so far. */
+MUST_CHECK int live_finish(struct live *live, struct run_outcome *outcome, struct err *err);
+/* Our counts of reads and bytes against the kernel's (real_world_reconcile). */
+MUST_CHECK int live_reconcile(struct live *live, struct err *err);
+
+#endif
