@@ -2,6 +2,8 @@
 /* newfile.c - temporary, fsync, rename */
 #include "newfile.h"
 
+#include "folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -45,6 +47,8 @@ int newfile_open(struct newfile *file, const char *path, struct err *err)
 		err_nomem(err, "a file's name", strlen(path) + TEMP_SUFFIX);
 		goto fail;
 	}
+	if (folder_make_for(path, err))
+		goto fail;
 	fd = temp_open(file);
 	if (fd < 0) {
 		err_errno(err, "%s: cannot create", file->temp);

@@ -2,7 +2,8 @@
 /* newfile.h - a file that appears under its name whole, or not at all
  *
  * Written as a temporary beside the target, then fsynced and renamed over it, so that neither a
- * crash nor a full disk leaves half a file where a good one stood.
+ * crash nor a full disk leaves half a file where a good one stood.  Folders that are missing on the
+ * way to it are made.
  *
  *	struct newfile file;
  *

@@ -8,6 +8,7 @@
 #include "results.h"
 
 #include "db.h"
+#include "folder.h"
 #include "newfile.h"
 #include "result_row.h"
 
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
 	SCHEMA_VERSION = 1,
@@ -189,30 +189,6 @@ static int prepare_written(struct results *r, sqlite3_stmt **stmt, void (*write)
 
 /* --- opening -------------------------------------------------------------------------------- */
 
-static int make_folders(const char *dir, struct err *err)
-{
-	char *path = strdup(dir);
-
-	if (!path)
-		return err_nomem(err, "a folder's name", strlen(dir));
-	for (char *at = path + 1;; at++) {
-		char end = *at;
-
-		if (end != '/' && end != '\0')
-			continue;
-		*at = '\0';
-		if (mkdir(path, 0777) != 0 && errno != EEXIST) {
-			err_errno(err, "%s: cannot make the folder", path);
-			break;
-		}
-		*at = end;
-		if (end == '\0')
-			break;
-	}
-	free(path);
-	return err->code;
-}
-
 static int insert_help(struct results *r, sqlite3_stmt *stmt, const char *of, const char *name,
 		       const char *help, struct err *err)
 {
@@ -369,7 +345,7 @@ fail:
 
 int results_open(struct results **out, const char *dir, struct err *err)
 {
-	if (make_folders(dir, err))
+	if (folder_make(dir, err))
 		return err->code;
 	return store_open(out, dir, SQLITE_OPEN_CREATE, err);
 }

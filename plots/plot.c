@@ -2,6 +2,8 @@
 /* plot.c - the script around a figure, and the only pipe to gnuplot */
 #include "plot.h"
 
+#include "newfile.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -75,13 +77,6 @@ static void write_frame(FILE *script, const struct figure_ops *figure, const cha
 		figure->width, figure->height, figure->width, figure->height, name, figure->body);
 }
 
-static int make_folder(const char *path, struct err *err)
-{
-	if (mkdir(path, 0777) && errno != EEXIST)
-		return err_errno(err, "cannot make folder '%s'", path);
-	return 0;
-}
-
 /* ": opt-6.7b on m1-max" for titles; what the rows do not share is left out. */
 static void put_subject(FILE *script, const struct result_row *rows, size_t count)
 {
@@ -120,15 +115,12 @@ static int write_script(char **text, const struct figure_ops *figure, const char
 
 static int save_script(const char *path, const char *text, struct err *err)
 {
-	FILE *file = fopen(path, "w");
+	struct newfile file;
 
-	if (!file)
-		return err_errno(err, "cannot write '%s'", path);
-	if (fputs(text, file) < 0)
-		err_errno(err, "'%s'", path);
-	if (fclose(file))
-		err_errno(err, "'%s'", path);
-	return err->code;
+	if (newfile_open(&file, path, err))
+		return err->code;
+	fputs(text, file.stream);
+	return newfile_commit(&file, err);
 }
 
 /* Quote for the shell: inside single quotes all is literal but the quote itself. */
@@ -207,8 +199,6 @@ int figure_draw(const struct figure_ops *figure, const char *dir, const char *la
 	name_files(name, sizeof(name), figure->name, label);
 	if (snprintf(folder, sizeof(folder), "%s/figures", dir) >= (int)sizeof(folder))
 		return err_set(err, EINVAL, "folder name is too long: '%s'", dir);
-	if (make_folder(dir, err) || make_folder(folder, err))
-		goto out;
 	if (write_script(&text, figure, name, rows, count, err))
 		goto out;
 	snprintf(path, sizeof(path), "%s/%s.gp", folder, name);

@@ -567,14 +567,13 @@ END_TEST
 
 START_TEST(test_a_file_that_cannot_be_made_is_named)
 {
-	char nowhere[160];
+	static const char nowhere[] = "/proc/no/x.trace";
 	struct trace trace;
 	struct err err = {0};
 
 	make_trace(&trace, 1, 1, 8, false);
-	snprintf(nowhere, sizeof(nowhere), "%s/no/x.trace", folder);
 	ck_assert_int_eq(trace_save(&trace, nowhere, &err), ENOENT);
-	ck_assert_ptr_nonnull(strstr(err.msg, nowhere));
+	ck_assert_ptr_nonnull(strstr(err.msg, "/proc/no"));
 	err.code =
 		0; /* a folder stands where the file should: the rename fails, the temporary goes */
 	ck_assert_int_eq(mkdir(path, 0777), 0);
