@@ -33,7 +33,7 @@ static void stop_on_interrupt(void)
 struct run_args {
 	const char *dir, *world, *shard;
 	uint64_t jobs;
-	bool resume, layers, json, no_figures;
+	bool resume, layers, decisions, json, no_figures;
 	struct arg_list sets;
 };
 
@@ -133,6 +133,7 @@ static int run_experiment(const char *path, const struct run_args *args, bool va
 					 .jobs = (unsigned)args->jobs,
 					 .resume = args->resume,
 					 .layers = args->layers,
+					 .decisions = args->decisions,
 					 .stop = &stopped};
 	struct runner_totals totals = {0};
 	struct err later = {
@@ -185,6 +186,10 @@ static int run_or_validate(int argc, char **argv, bool validate, struct err *err
 		 "run only every N-th trial, from the I-th", 0, 0},
 		{"layers", 0, OPT_FLAG, &got.layers, NULL,
 		 "keep a line a layer in table `tokens` too", 0, 0},
+		{"decisions", 0, OPT_FLAG, &got.decisions, NULL,
+		 "write what was decided as text: DIR/decisions/<trial_hash>.<world>.log, the same "
+		 "in both worlds",
+		 0, 0},
 		{"json", 0, OPT_FLAG, &got.json, NULL,
 		 "the comparison, or the rows of one world, as JSON on standard output", 0, 0},
 		{"no-figures", 0, OPT_FLAG, &got.no_figures, NULL, "rows only", 0, 0},

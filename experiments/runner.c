@@ -4,13 +4,13 @@
 
 #include "cores.h"
 #include "newfile.h"
+#include "trial_files.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* A polluted repeat is tried so often, but on a host that is never quiet that would only make a
  * sweep thrice as long: all tries beyond the first are a quarter of the repeats at most, and a few.
@@ -77,24 +77,6 @@ static void slot_put(struct runner *runner, struct slot *slot, const char *world
 	token_list_fini(&slot->list);
 }
 
-/* The config of a row is there before the row is; a run that is killed between writes it again. */
-static int config_write(const struct runner *runner, const struct trial *trial, struct err *err)
-{
-	char path[PATH_MAX];
-	FILE *out;
-	int failed;
-
-	snprintf(path, sizeof(path), "%s/configs/%s.yaml", runner->options->dir, trial->hash);
-	out = fopen(path, "w");
-	if (!out)
-		return err_errno(err, "cannot write '%s'", path);
-	ynode_write(trial->resolved, out);
-	failed = ferror(out);
-	if (fclose(out) != 0 || failed)
-		return err_errno(err, "cannot write '%s'", path);
-	return 0;
-}
-
 /* ---- slots ------------------------------------------------------------------------------------
  */
 
@@ -122,6 +104,7 @@ static int slot_add(struct runner *runner, const struct trial *trial, struct err
 		return err_nomem(err, "a trial's row", sizeof(*slot));
 	slot->trial = trial;
 	slot->list.layers = runner->options->layers;
+	slot->list.decisions = runner->options->decisions ? runner->options->dir : NULL;
 	runner->slots[runner->slot_count++] = slot;
 	return 0;
 }
@@ -179,7 +162,8 @@ static void sim_run_slot(struct runner *runner, struct slot *slot, struct trace_
 	struct err err = {0};
 
 	trial_describe(&slot->row, slot->trial, "sim");
-	if (config_write(runner, slot->trial, &err) == 0 &&
+	/* The config of a row is there before the row is. */
+	if (trial_config_write(runner->options->dir, slot->trial, &err) == 0 &&
 	    trial_run_sim(&slot->row, &slot->list, slot->trial, cache, &err) == 0) {
 		trial_summarise(&slot->row, &slot->list);
 		trial_sim_uncertainty(&slot->row, slot->trial);
@@ -354,7 +338,7 @@ static void real_turn(struct runner *runner, struct slot *slot, struct trace_cac
 		return;
 	if (visit == 0) {
 		trial_describe(&slot->row, slot->trial, "real");
-		(void)!config_write(runner, slot->trial, &err);
+		(void)!trial_config_write(runner->options->dir, slot->trial, &err);
 	}
 	if (err.code || real_visit(runner, slot, cache, visit, &err)) {
 		slot_fail(runner, slot, "real", &err);
@@ -420,9 +404,6 @@ static int source_write(const struct runner *runner, const struct experiment *ex
 	char path[PATH_MAX];
 	struct newfile file;
 
-	snprintf(path, sizeof(path), "%s/configs", runner->options->dir);
-	if (mkdir(path, 0777) != 0 && errno != EEXIST)
-		return err_errno(err, "cannot make '%s'", path);
 	snprintf(path, sizeof(path), "%s/experiment.yaml", runner->options->dir);
 	if (newfile_open(&file, path, err))
 		return err->code;

@@ -10,7 +10,9 @@
  * fails is reported at once and the others go on; the run then ends with EIO and the count.
  *
  * DIR gets experiment.yaml, configs/<trial_hash>.yaml (all that a trial was, loadable by itself),
- * results.sqlite, and at the end, whatever happened, results.csv. */
+ * results.sqlite, and at the end, whatever happened, results.csv; on request
+ * decisions/<trial_hash>.<world>.log (trial_files.h), for which each real trial runs once more,
+ * unmeasured. */
 #ifndef FLASH_RUNNER_H
 #define FLASH_RUNNER_H
 
@@ -26,6 +28,7 @@ struct runner_options {
 	bool resume;	/* keep rows that are there; without it an existing row is replaced */
 	unsigned shard, shard_count; /* run trials i with i % count == shard - 1; count 0 = all */
 	bool layers;		     /* per-layer token lines too */
+	bool decisions;		     /* decision logs as text */
 	struct progress *progress;   /* NULL = silent; its total is the experiment's trial_count */
 	const volatile sig_atomic_t *stop; /* set by a signal: finish the runs at hand, export,
 					      ECANCELED; NULL = never */

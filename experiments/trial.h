@@ -49,8 +49,10 @@ void trial_fini(struct trial *trial);
 struct token_list {
 	struct result_token *tokens;
 	size_t count, room;
-	uint32_t warmup; /* tokens below this are not measured */
-	bool layers;	 /* a line for each layer as well */
+	uint32_t warmup;       /* tokens below this are not measured */
+	bool layers;	       /* a line for each layer as well */
+	const char *decisions; /* a folder: the run's decision log as text goes below it
+				  (trial_files.h); NULL: nowhere */
 };
 void token_list_fini(struct token_list *list);
 
@@ -78,7 +80,8 @@ MUST_CHECK int trial_real_open(struct trial_real **out, const struct trial *tria
 void trial_real_close(struct trial_real *real); /* NULL is fine */
 /* One repeat from an empty store; 'repeat' goes into the token lines.  row->polluted is 1 when
  * foreign disk traffic was seen (0 on an emulated device, which no disk slows down),
- * row->steal_frac is this repeat's.  After a failure only closing is left. */
+ * row->steal_frac is this repeat's.  A decision log is written by a run of its own before repeat 0,
+ * which no clock is held to.  After a failure only closing is left. */
 MUST_CHECK int trial_real_repeat(struct trial_real *real, struct result_row *row,
 				 struct token_list *list, uint32_t repeat, struct err *err);
 /* Open, one repeat, close. */

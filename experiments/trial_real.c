@@ -4,6 +4,7 @@
 #include "real_world.h"
 #include "trial_books.h"
 #include "trial_drain.h"
+#include "trial_files.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -69,6 +70,7 @@ struct trial_real {
 	struct real_world *world;
 	struct trial_drain drain;
 	bool is_used;
+	char logged_hash[DIGEST_TEXT]; /* of the decision log that was written; "" = none */
 };
 
 static int open_world(struct trial_real *real, struct err *err)
@@ -122,6 +124,35 @@ void trial_real_close(struct trial_real *real)
 	free(real);
 }
 
+/* From an empty store; no line and no row is told of it, since writing the log takes time. */
+static int run_logged(struct trial_real *real, const char *dir, struct err *err)
+{
+	struct run_options options = run_options_of(real->trial, real->policy);
+	struct run_outcome outcome;
+	struct newfile log;
+
+	if (trial_decisions_open(&log, dir, real->trial, "real", err))
+		return err->code;
+	options.ops = &trial_drain_ops;
+	options.world = &real->drain;
+	options.decisions = log.stream;
+	if (run(&outcome, &options, err)) {
+		newfile_drop(&log);
+		return err->code;
+	}
+	memcpy(real->logged_hash, outcome.decision_hash, sizeof(real->logged_hash));
+	return newfile_commit(&log, err);
+}
+
+static int logged_check(const struct trial_real *real, const struct run_outcome *outcome,
+			struct err *err)
+{
+	if (!real->logged_hash[0] || strcmp(real->logged_hash, outcome->decision_hash) == 0)
+		return 0;
+	return err_set(err, EPROTO, "decided %s, expected %s as the run that was logged",
+		       outcome->decision_hash, real->logged_hash);
+}
+
 static int run_watched(struct trial_real *real, struct result_row *row, struct trial_books *books,
 		       struct err *err)
 {
@@ -136,7 +167,8 @@ static int run_watched(struct trial_real *real, struct result_row *row, struct t
 	options.book_arg = books;
 	options.layers = books->list->layers;
 	traffic_look(&before, real->folder);
-	if (run(&outcome, &options, err) || reconcile(real->world, err))
+	if (run(&outcome, &options, err) || reconcile(real->world, err) ||
+	    logged_check(real, &outcome, err))
 		return err->code;
 	traffic_look(&after, real->folder);
 	foreign = traffic_foreign_frac(&before, &after, &row->steal_frac);
@@ -146,15 +178,26 @@ static int run_watched(struct trial_real *real, struct result_row *row, struct t
 	return 0;
 }
 
+/* Whatever runs next starts from an empty store. */
+static int store_empty(struct trial_real *real, struct err *err)
+{
+	bool is_used = real->is_used;
+
+	real->is_used = true;
+	return is_used ? trial_drain_empty(&real->drain, err) : 0;
+}
+
 int trial_real_repeat(struct trial_real *real, struct result_row *row, struct token_list *list,
 		      uint32_t repeat, struct err *err)
 {
 	struct trial_books books = {.list = list, .repeat = repeat};
 
 	list->warmup = (uint32_t)real->trial->run.warmup;
-	if (real->is_used && trial_drain_empty(&real->drain, err))
+	if (store_empty(real, err))
 		return err->code;
-	real->is_used = true;
+	if (list->decisions && repeat == 0 && !real->logged_hash[0] &&
+	    (run_logged(real, list->decisions, err) || store_empty(real, err)))
+		return err->code;
 	return run_watched(real, row, &books, err);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trial_sim.c - a trial in the simulator */
 #include "trial_books.h"
+#include "trial_files.h"
 
 /* What is in DRAM at once: weights, keys and values, and the largest step's reads on their way in.
  */
@@ -8,6 +9,24 @@ static uint64_t peak_bytes(const struct result_row *row, const struct trial *tri
 			   const struct run_outcome *outcome)
 {
 	return row->dram_weights_bytes + trial_kv_bytes(trial) + outcome->read_bytes_peak;
+}
+
+/* run() with the decision log that the list asks for. */
+static int run_logged(struct run_outcome *outcome, struct run_options *options,
+		      const struct token_list *list, const struct trial *trial, struct err *err)
+{
+	struct newfile log;
+
+	if (!list->decisions)
+		return run(outcome, options, err);
+	if (trial_decisions_open(&log, list->decisions, trial, "sim", err))
+		return err->code;
+	options->decisions = log.stream;
+	if (run(outcome, options, err)) {
+		newfile_drop(&log);
+		return err->code;
+	}
+	return newfile_commit(&log, err);
 }
 
 static int run_policy(struct result_row *row, struct token_list *list, const struct trial *trial,
@@ -37,7 +56,7 @@ static int run_policy(struct result_row *row, struct token_list *list, const str
 	if (sim_world_open(&sim, &sim_options, err))
 		return err->code;
 	options.world = sim;
-	if (run(&outcome, &options, err) == 0) {
+	if (run_logged(&outcome, &options, list, trial, err) == 0) {
 		trial_books_put(row, &books, trial, &outcome);
 		row->dram_peak_bytes = peak_bytes(row, trial, &outcome);
 	}

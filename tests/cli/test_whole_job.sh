@@ -55,7 +55,7 @@ figures: [latency, window, heatmap, predicted-vs-measured]
 END
 "$flashcast" validate sweep.yaml -o out >table.txt
 grep -q "naive" table.txt
-"$flashcast" run sweep.yaml -o out --set device=./emulated.yaml --set target=emulated-m1-max >/dev/null
+"$flashcast" run sweep.yaml -o out --set device=./emulated.yaml --set target=emulated-m1-max --decisions >/dev/null
 
 for what in decision_hash read_count_per_token read_bytes_per_token load_neurons_per_token; do
 	if [ "$(column $what sim)" != "$(column $what real)" ]; then
@@ -63,6 +63,10 @@ for what in decision_hash read_count_per_token read_bytes_per_token load_neurons
 		exit 1
 	fi
 done
+for log in out/decisions/*.sim.log; do
+	cmp "$log" "${log%.sim.log}.real.log"
+done
+[ "$(find out/decisions -name '*.log' | wc -l)" -eq 22 ] # 11 trials on the second device
 rows=$(sqlite3 out/results.sqlite "select count(*) from results")
 [ "$rows" -eq 44 ] # 5 rungs and 6 points, two worlds, two devices
 for figure in latency window heatmap predicted-vs-measured; do

@@ -117,6 +117,56 @@ START_TEST(test_decisions_reads_and_bytes_are_equal_in_both_worlds)
 }
 END_TEST
 
+/* All of a file, NUL-ended; the caller frees it. */
+static char *text_of(const char *path)
+{
+	FILE *in = fopen(path, "r");
+	char *text = NULL;
+	size_t room = 0;
+
+	ck_assert_msg(in != NULL, "%s: %s", path, strerror(errno));
+	ck_assert_int_gt(getdelim(&text, &room, '\0', in), 0);
+	fclose(in);
+	return text;
+}
+
+static char *decisions_of(const struct trial *trial, const char *world)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "out/decisions/%s.%s.log", trial->hash, world);
+	return text_of(path);
+}
+
+START_TEST(test_the_logs_of_decisions_are_the_same_text)
+{
+	const struct runner_options options = {
+		.dir = "out", .sim = true, .real = true, .decisions = true, .jobs = 2};
+	struct runner_totals totals;
+	struct result_row *rows;
+	struct err err = {0};
+	size_t count;
+
+	ck_assert_msg(runner_run(&totals, &experiment, &options, &err) == 0, "%s", err.msg);
+	for (size_t i = 0; i < TRIALS; i++) {
+		char *sim = decisions_of(&experiment.trials[i], "sim");
+		char *real = decisions_of(&experiment.trials[i], "real");
+
+		ck_assert_str_eq(sim, real);
+		ck_assert_msg(strncmp(sim, "t0 l0 ", 6) == 0, "starts with %.40s", sim);
+		ck_assert(strstr(sim, "\nt15 l1 ffn ") != NULL);
+		free(sim);
+		free(real);
+	}
+	rows = rows_of(&count);
+	ck_assert_uint_eq(count, 2 * TRIALS);
+	for (size_t i = 0; i < count; i++) /* the run that is logged is not measured */
+		ck_assert_uint_eq(rows[i].repeats,
+				  strcmp(rows[i].world, "real") == 0 ? REPEATS : 1);
+	free(rows);
+}
+END_TEST
+
 START_TEST(test_every_repeat_has_its_tokens)
 {
 	struct results *results;
@@ -153,6 +203,7 @@ START_TEST(test_rows_of_both_worlds_are_kept_on_resume)
 	struct runner_totals totals;
 
 	run_both(false);
+	ck_assert_int_ne(access("out/decisions", F_OK), 0); /* nobody asked for them */
 	totals = run_both(true);
 	ck_assert_uint_eq(totals.done, 0);
 	ck_assert_uint_eq(totals.kept, 2 * TRIALS);
@@ -185,6 +236,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, start, stop);
 	tcase_add_test(tcase, test_decisions_reads_and_bytes_are_equal_in_both_worlds);
+	tcase_add_test(tcase, test_the_logs_of_decisions_are_the_same_text);
 	tcase_add_test(tcase, test_every_repeat_has_its_tokens);
 	tcase_add_test(tcase, test_rows_of_both_worlds_are_kept_on_resume);
 	tcase_add_test(tcase, test_a_real_trial_that_fails_leaves_the_others);
