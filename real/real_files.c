@@ -3,6 +3,7 @@
 #include "real_files.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,4 +133,30 @@ void file_tensor_gguf(struct gguf_tensor *to, const struct file_tensors *it)
 		to->dims[i] = i < 2 ? t->dims[i] : 1;
 	to->offset = it->at;
 	to->bytes = t->row_stride * t->dims[1];
+}
+
+int shape_check(const struct model *m, const char *path, struct err *err)
+{
+	for (size_t i = 0; i < model_table.count; i++) {
+		const struct param *row = &model_table.rows[i];
+		uint64_t value;
+
+		if (row->type != PARAM_U64)
+			continue;
+		memcpy(&value, (const char *)m + row->offset, sizeof(value));
+		if ((double)value < row->min || (double)value > row->max)
+			return err_set(err, EBADMSG,
+				       "%s: %s: got %" PRIu64 ", expected %.0f to %.0f", path,
+				       row->name, value, row->min, row->max);
+	}
+	if (m->d_model % 32 || m->d_ffn % 64 || m->d_model % m->head_count ||
+	    m->d_model / m->head_count % 2 || m->head_count % m->kv_head_count ||
+	    (m->row_align != 512 && m->row_align != 4096) ||
+	    (m->family == MODEL_OPT && m->kv_head_count != m->head_count))
+		return err_set(
+			err, EBADMSG,
+			"%s: d_model %" PRIu64 ", d_ffn %" PRIu64 ", heads %" PRIu64 " and %" PRIu64
+			", row_align %" PRIu64 " do not fit together (model_params.h)",
+			path, m->d_model, m->d_ffn, m->head_count, m->kv_head_count, m->row_align);
+	return 0;
 }

@@ -50,6 +50,10 @@ struct file_key {
 extern const struct file_key file_keys[]; /* ended by a NULL part */
 char *file_key_name(char key[FILE_KEY], const struct model *model, const struct file_key *row);
 
+/* A geometry that a file gave: within what model_params.h allows, so that no later product can overflow, and
+ * fitting together. EBADMSG with 'path' in front. */
+MUST_CHECK int shape_check(const struct model *model, const char *path, struct err *err);
+
 /* Rows of synthetic weights, drawn by (seed, tensor, row) alone, so that a row is the same in every
  * layout and can be made again by itself (tests do). 'to' has room for tensor.row_stride bytes. */
 void synth_row(unsigned char *to, const struct file_tensors *it, const struct model *model,

@@ -49,34 +49,6 @@ static int read_word(const struct gguf *gguf, const char *key, const struct para
 	return 0;
 }
 
-/* Numbers within what model_params.h allows, so that no later product can overflow. */
-static int check_ranges(const struct gguf *gguf, const struct model *m, struct err *err)
-{
-	for (size_t i = 0; i < model_table.count; i++) {
-		const struct param *row = &model_table.rows[i];
-		uint64_t value;
-
-		if (row->type != PARAM_U64)
-			continue;
-		memcpy(&value, (const char *)m + row->offset, sizeof(value));
-		if ((double)value < row->min || (double)value > row->max)
-			return err_set(err, EBADMSG,
-				       "%s: %s: got %" PRIu64 ", expected %.0f to %.0f",
-				       gguf_path(gguf), row->name, value, row->min, row->max);
-	}
-	if (m->d_model % 32 || m->d_ffn % 64 || m->d_model % m->head_count ||
-	    m->d_model / m->head_count % 2 || m->head_count % m->kv_head_count ||
-	    (m->row_align != 512 && m->row_align != 4096) ||
-	    (m->family == MODEL_OPT && m->kv_head_count != m->head_count))
-		return err_set(err, EBADMSG,
-			       "%s: d_model %" PRIu64 ", d_ffn %" PRIu64 ", heads %" PRIu64
-			       " and %" PRIu64 ", row_align %" PRIu64
-			       " do not fit together (model_params.h)",
-			       gguf_path(gguf), m->d_model, m->d_ffn, m->head_count,
-			       m->kv_head_count, m->row_align);
-	return 0;
-}
-
 static int read_shape(const struct gguf *gguf, struct model *m, enum weight_type *weights,
 		      struct err *err)
 {
@@ -104,7 +76,7 @@ static int read_shape(const struct gguf *gguf, struct model *m, enum weight_type
 			return err->code;
 		memcpy((char *)m + row->offset, &value, sizeof(value));
 	}
-	return check_ranges(gguf, m, err);
+	return shape_check(m, gguf_path(gguf), err);
 }
 
 static int check_expected(const struct gguf *gguf, const struct model *got,
