@@ -5,6 +5,7 @@
 
 #include "args.h"
 #include "experiment.h"
+#include "json_out.h"
 #include "progress.h"
 #include "results.h"
 
@@ -27,8 +28,10 @@ MUST_CHECK int store_wanted(const char *dir, struct err *err);
 
 /* Draw figures from the rows in DIR, a set for each device; names NULL: every figure.  A figure
  * that has no rows to show is left out and told; one that fails is told and counted (EIO), and the
- * others go on.  A folder without a store is ENOENT, and is not made. */
-MUST_CHECK int draw_figures(const char *dir, char *const *names, size_t count, struct err *err);
+ * others go on.  A folder without a store is ENOENT, and is not made.  Each goes into 'report', an
+ * open list, as an object too; NULL: none is wanted. */
+MUST_CHECK int draw_figures(const char *dir, char *const *names, size_t count, struct json *report,
+			    struct err *err);
 
 /* Rows as a table, one heading for each experiment, model, device and world that follow each other.
  */

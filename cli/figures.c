@@ -41,32 +41,68 @@ static size_t device_count(const struct result_row *rows, size_t count)
 	return devices;
 }
 
-struct tally {
+struct drawing {
+	const char *dir;
+	const struct result_row *rows;
+	size_t count;
+	struct result_row *picked; /* room for them all */
+	struct json *report;	   /* an open list, or NULL */
 	size_t drawn, failed;
 };
 
-/* Rows of different devices never share a picture: each has its own set, labelled where there are
- * several. */
-static void draw_figure(struct tally *tally, const struct figure_ops *figure, const char *dir,
-			struct result_row *picked, const struct result_row *rows, size_t count)
+static void report_figure(struct json *json, const struct drawing *drawing,
+			  const struct figure_ops *figure, const char *label, const struct err *why)
 {
-	size_t devices = device_count(rows, count);
+	static const char *const endings[] = {"png", "svg", "gp"};
+	char name[FIGURE_FILE_TEXT], path[PATH_MAX];
 
-	for (size_t i = 0; i < count; i++) {
-		struct err why = {0};
-		size_t found;
-
-		if (!is_first_of_device(rows, i))
-			continue;
-		found = rows_of_device(picked, rows[i].device, rows, count);
-		if (!figure_draw(figure, dir, devices > 1 ? rows[i].device : "", picked, found,
-				 &why)) {
-			tally->drawn++;
-			continue;
+	json_put_object(json, NULL);
+	json_put_text(json, "figure", figure->name);
+	json_put_text(json, "device", drawing->picked[0].device);
+	json_put_flag(json, "drawn", !why->code);
+	if (why->code) {
+		json_put_flag(json, "failed", why->code != ENODATA);
+		json_put_text(json, "why", why->msg);
+	} else {
+		json_put_list(json, "files");
+		for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+			snprintf(path, sizeof(path), "%s/figures/%s.%s", drawing->dir,
+				 figure_file(name, figure, label), endings[i]);
+			json_put_text(json, NULL, path);
 		}
+		json_put_end(json);
+	}
+	json_put_end(json);
+}
+
+static void draw_for_device(struct drawing *drawing, const struct figure_ops *figure,
+			    const char *device, const char *label)
+{
+	size_t found = rows_of_device(drawing->picked, device, drawing->rows, drawing->count);
+	struct err why = {0};
+
+	if (!figure_draw(figure, drawing->dir, label, drawing->picked, found, &why)) {
+		drawing->drawn++;
+	} else {
 		fprintf(stderr, "flashcast: %s%s\n", why.code == ENODATA ? "left out: " : "",
 			why.msg);
-		tally->failed += why.code != ENODATA;
+		drawing->failed += why.code != ENODATA;
+	}
+	if (drawing->report)
+		report_figure(drawing->report, drawing, figure, label, &why);
+}
+
+/* Rows of different devices never share a picture: each has its own set, labelled where there are
+ * several. */
+static void draw_figure(struct drawing *drawing, const struct figure_ops *figure)
+{
+	size_t devices = device_count(drawing->rows, drawing->count);
+
+	for (size_t i = 0; i < drawing->count; i++) {
+		const char *device = drawing->rows[i].device;
+
+		if (is_first_of_device(drawing->rows, i))
+			draw_for_device(drawing, figure, device, devices > 1 ? device : "");
 	}
 }
 
@@ -90,34 +126,32 @@ static int check_names(char *const *names, size_t count, struct err *err)
 	return 0;
 }
 
-int draw_figures(const char *dir, char *const *names, size_t count, struct err *err)
+int draw_figures(const char *dir, char *const *names, size_t count, struct json *report,
+		 struct err *err)
 {
+	struct drawing drawing = {.dir = dir, .report = report};
 	struct results *results = NULL;
-	struct result_row *rows = NULL, *picked = NULL;
-	struct tally tally = {0};
-	size_t row_count = 0;
+	struct result_row *rows = NULL;
 
 	if (check_names(names, count, err) || store_wanted(dir, err) ||
-	    results_open(&results, dir, err) || results_all(results, &rows, &row_count, err))
+	    results_open(&results, dir, err) || results_all(results, &rows, &drawing.count, err))
 		goto out;
-	picked = malloc((row_count + 1) * sizeof(*picked));
-	if (!picked) {
-		err_nomem(err, "rows to draw", row_count * sizeof(*picked));
+	drawing.rows = rows;
+	drawing.picked = malloc((drawing.count + 1) * sizeof(*drawing.picked));
+	if (!drawing.picked) {
+		err_nomem(err, "rows to draw", drawing.count * sizeof(*drawing.picked));
 		goto out;
 	}
-	for (size_t i = 0; names ? i < count : figure_at(i) != NULL; i++) {
-		const struct figure_ops *figure = names ? figure_find(names[i]) : figure_at(i);
-
-		draw_figure(&tally, figure, dir, picked, rows, row_count);
-	}
-	if (tally.failed)
+	for (size_t i = 0; names ? i < count : figure_at(i) != NULL; i++)
+		draw_figure(&drawing, names ? figure_find(names[i]) : figure_at(i));
+	if (drawing.failed)
 		err_set(err, EIO, "%zu of %zu figures failed; the rows in '%s' are whole",
-			tally.failed, tally.failed + tally.drawn, dir);
-	else if (!tally.drawn)
+			drawing.failed, drawing.failed + drawing.drawn, dir);
+	else if (!drawing.drawn)
 		err_set(err, ENODATA, "'%s' holds no rows that these figures could show", dir);
 out:
 	results_close(results);
-	free(picked);
+	free(drawing.picked);
 	free(rows);
 	return err->code;
 }

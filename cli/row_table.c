@@ -83,41 +83,27 @@ void print_rows(FILE *out, const struct result_row *rows, size_t count)
 		fputc('\n', out);
 }
 
-static void json_string(FILE *out, const char *text)
-{
-	fputc('"', out);
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ')
-			fprintf(out, "\\u%04x", (unsigned)*text);
-		else
-			fprintf(out, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
-	}
-	fputc('"', out);
-}
-
-static void json_value(FILE *out, const struct result_row *row, const struct result_column *column)
+static void json_column(struct json *json, const struct result_row *row,
+			const struct result_column *column)
 {
 	char text[RESULT_TEXT];
 
-	result_text(text, sizeof(text), row, column);
-	fprintf(out, "\"%s\": ", column->name);
 	if (column->type == COLUMN_TEXT)
-		json_string(out, text);
+		json_put_text(json, column->name, result_text(text, sizeof(text), row, column));
 	else
-		fputs(text[0] ? text : "null", out);
+		json_put_number(json, column->name, result_number(row, column));
 }
 
 void print_rows_json(FILE *out, const struct result_row *rows, size_t count)
 {
-	fputs("[", out);
+	struct json json = {.out = out};
+
+	json_put_list(&json, NULL);
 	for (size_t i = 0; i < count; i++) {
-		fputs(i ? ",\n {" : "\n {", out);
-		for (size_t c = 0; c < result_column_count; c++) {
-			if (c)
-				fputs(", ", out);
-			json_value(out, &rows[i], &result_columns[c]);
-		}
-		fputs("}", out);
+		json_put_object(&json, NULL);
+		for (size_t c = 0; c < result_column_count; c++)
+			json_column(&json, &rows[i], &result_columns[c]);
+		json_put_end(&json);
 	}
-	fputs("\n]\n", out);
+	json_put_end(&json);
 }

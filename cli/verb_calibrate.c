@@ -5,6 +5,8 @@
 #include "calibrate.h"
 #include "configs.h"
 #include "cores.h"
+#include "json_config.h"
+#include "newfile.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +15,7 @@ struct calibrate_args {
 	const char *dir, *device, *out, *name;
 	uint64_t threads, seed;
 	double budget_ns;
+	bool json;
 };
 
 static int read_target(struct real_target *target, const char *name, struct err *err)
@@ -28,6 +31,44 @@ static int read_target(struct real_target *target, const char *name, struct err 
 	(void)!real_target_read(target, map, err);
 	ynode_free(map);
 	return err->code;
+}
+
+/* The profile that was written, in base units, with its points, intervals and checks. */
+static int print_profile(const char *path, struct err *err)
+{
+	static const char *const kept[] = {"points", "intervals", "checks"};
+	struct json json = {.out = stdout};
+	struct ynode *map = NULL;
+	struct device device;
+
+	if (yaml_load(&map, path, err) || device_read(&device, map, err))
+		goto out;
+	json_put_object(&json, NULL);
+	json_put_text(&json, "file", path);
+	json_put_text(&json, "name", device.name);
+	json_put_text(&json, "about", device.about);
+	json_put_params(&json, "flash", &flash_table, &device.flash);
+	json_put_params(&json, "dram", &dram_table, &device.dram);
+	json_put_params(&json, "compute", &compute_table, &device.compute);
+	json_put_params(&json, "origin", &origin_table, &device.origin);
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (ynode_get(map, kept[i]))
+			json_put_ynode(&json, kept[i], ynode_get(map, kept[i]));
+	json_put_end(&json);
+out:
+	ynode_free(map);
+	return err->code;
+}
+
+/* Before half a minute is measured for nothing. */
+static int check_writable(const char *path, struct err *err)
+{
+	struct newfile file;
+
+	if (newfile_open(&file, path, err))
+		return err->code;
+	newfile_drop(&file);
+	return 0;
 }
 
 static int run_calibrate(const struct calibrate_args *args, struct err *err)
@@ -51,13 +92,17 @@ static int run_calibrate(const struct calibrate_args *args, struct err *err)
 			"--dir MODEL is missing: the synthesised model whose files are read");
 	if (!args->out)
 		return err_set(err, EINVAL, "-o FILE is missing: the device profile to write");
-	if (read_target(&target, args->device, err))
+	if (read_target(&target, args->device, err) || check_writable(args->out, err))
 		return err->code;
 	progress.line = progress_open("calibrate", 2); /* flash, then the engine's steps */
-	if (!calibrate(&options, args->out, stdout, err))
-		printf("wrote %s\n", args->out);
+	(void)!calibrate(&options, args->out, args->json ? NULL : stdout, err);
 	progress_close(progress.line);
-	return err->code;
+	if (err->code)
+		return err->code;
+	if (args->json)
+		return print_profile(args->out, err);
+	printf("wrote %s\n", args->out);
+	return 0;
 }
 
 int verb_calibrate(int argc, char **argv, struct err *err)
@@ -74,6 +119,8 @@ int verb_calibrate(int argc, char **argv, struct err *err)
 		 "compute threads; 0 or none: all cores", 0, 0},
 		{"time", 0, OPT_UNIT, &got.budget_ns, "TIME", "budget for all of it; default 30s",
 		 DIM_TIME, 0},
+		{"json", 0, OPT_FLAG, &got.json, NULL,
+		 "the profile as JSON in base units, with points, intervals and checks", 0, 0},
 		{"seed", 0, OPT_COUNT, &got.seed, "N", "of offsets and orders; default 1", 0, 0},
 	};
 	const struct verb_spec spec = {

@@ -4,10 +4,7 @@
 
 #include "plot.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { FIGURES_MOST = 64 };
 
@@ -24,27 +21,54 @@ static void list_figures(char *about, size_t size)
 					 figure_at(i)->name, figure_at(i)->help);
 }
 
+/* On standard output whatever comes of it, so that a failed figure is told with the drawn ones. */
+static int plot_json(const char *dir, char *const *names, size_t count, struct err *err)
+{
+	struct json json = {.out = stdout};
+
+	json_put_object(&json, NULL);
+	json_put_text(&json, "dir", dir);
+	json_put_list(&json, "figures");
+	(void)!draw_figures(dir, names, count, &json, err);
+	json_put_end(&json);
+	json_put_end(&json);
+	return err->code;
+}
+
+static int plot(const struct arg_list *operands, bool as_json, struct err *err)
+{
+	const char *dir = operands->items[0];
+	char *names[FIGURES_MOST], **wanted = operands->count > 1 ? names : NULL;
+
+	for (size_t i = 1; i < operands->count; i++)
+		names[i - 1] = (char *)operands->items[i];
+	if (as_json)
+		return plot_json(dir, wanted, operands->count - 1, err);
+	if (!draw_figures(dir, wanted, operands->count - 1, NULL, err))
+		printf("figures in %s/figures/\n", dir);
+	return err->code;
+}
+
 int verb_plot(int argc, char **argv, struct err *err)
 {
+	bool json = false;
 	char about[2048];
+	const struct opt opts[] = {
+		{"json", 0, OPT_FLAG, &json, NULL, "what was drawn, and what not, as JSON", 0, 0},
+	};
 	const struct verb_spec spec = {
-		.usage = "plot DIR [FIGURE...]",
+		.usage = "plot DIR [FIGURE...] [OPTIONS]",
 		.about = about,
+		.opts = opts,
+		.opt_count = sizeof(opts) / sizeof(opts[0]),
 		.operands_least = 1,
 		.operands_most = 1 + FIGURES_MOST,
 	};
 	struct args args;
-	char *names[FIGURES_MOST];
 
 	list_figures(about, sizeof(about));
-	if (args_parse(&args, &spec, argc, argv, err) || args.helped)
-		goto out;
-	for (size_t i = 1; i < args.operands.count; i++)
-		names[i - 1] = (char *)args.operands.items[i];
-	if (!draw_figures(args.operands.items[0], args.operands.count > 1 ? names : NULL,
-			  args.operands.count - 1, err))
-		printf("figures in %s/figures/\n", args.operands.items[0]);
-out:
+	if (!args_parse(&args, &spec, argc, argv, err) && !args.helped)
+		(void)!plot(&args.operands, json, err);
 	args_fini(&args, &spec);
 	return err->code;
 }

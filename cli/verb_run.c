@@ -157,7 +157,8 @@ static int run_experiment(const char *path, const struct run_args *args, bool va
 	if (judge(args->dir, args->json, validate, err))
 		goto out;
 	if (!args->no_figures && experiment.figure_count)
-		(void)!draw_figures(args->dir, experiment.figures, experiment.figure_count, err);
+		(void)!draw_figures(args->dir, experiment.figures, experiment.figure_count, NULL,
+				    err);
 	fprintf(args->json ? stderr : stdout,
 		"%zu rows done, %zu kept, %zu failed: %s/results.csv, %s/results.sqlite%s\n",
 		totals.done, totals.kept, totals.failed, args->dir, args->dir,

@@ -91,17 +91,30 @@ static void print_stats(const struct trace *trace, const char *demand,
 static void print_json(const struct trace *trace, const char *demand,
 		       const struct trace_stats *stats)
 {
-	printf("{\"model\": \"%s\", \"layers\": %u, \"neurons\": %u, \"tokens\": %u, \"demand\": "
-	       "\"%s\",\n"
-	       " \"density_frac\": %.17g, \"density_first_frac\": %.17g, \"density_last_frac\": "
-	       "%.17g,\n"
-	       " \"overlap_frac\": %.17g, \"hot_frac\": %.17g,\n \"aggregated_frac\": [",
-	       trace->model, trace->layer_count, trace->neuron_count, trace->token_count, demand,
-	       stats->density_frac, stats->density_first_frac, stats->density_last_frac,
-	       stats->overlap_frac, stats->hot_frac);
+	struct json json = {.out = stdout};
+
+	json_put_object(&json, NULL);
+	json_put_text(&json, "source", trace->source);
+	json_put_text(&json, "model", trace->model);
+	json_put_count(&json, "layers", trace->layer_count);
+	json_put_count(&json, "neurons", trace->neuron_count);
+	json_put_count(&json, "tokens", trace->token_count);
+	json_put_list(&json, "margins");
+	for (uint32_t i = 0; i < trace->margin_count; i++)
+		json_put_number(&json, NULL, trace->margins[i]);
+	json_put_end(&json);
+	json_put_flag(&json, "recorded_demand", trace->has_demand);
+	json_put_text(&json, "demand", demand);
+	json_put_number(&json, "density_frac", stats->density_frac);
+	json_put_number(&json, "density_first_frac", stats->density_first_frac);
+	json_put_number(&json, "density_last_frac", stats->density_last_frac);
+	json_put_number(&json, "overlap_frac", stats->overlap_frac);
+	json_put_number(&json, "hot_frac", stats->hot_frac);
+	json_put_list(&json, "aggregated_frac");
 	for (unsigned k = 1; k <= TRACE_STATS_K && isfinite(stats->aggregated_frac[k]); k++)
-		printf("%s%.17g", k > 1 ? ", " : "", stats->aggregated_frac[k]);
-	printf("]}\n");
+		json_put_number(&json, NULL, stats->aggregated_frac[k]);
+	json_put_end(&json);
+	json_put_end(&json);
 }
 
 /* The trace's own geometry is all that its statistics need of a model. */

@@ -2,7 +2,7 @@
 /* compare_table.c - comparisons as a table for people and as JSON for machines */
 #include "compare_table.h"
 
-#include "number.h"
+#include "json_out.h"
 
 #include <math.h>
 #include <string.h>
@@ -85,16 +85,19 @@ static void print_remarks(FILE *out, const struct comparison *pair)
 		fprintf(out, "  not judged: noise above %.0f %%", 100 * COMPARE_NOISE_MAX);
 }
 
+static double dram_bytes(const struct result_row *row)
+{
+	return row->dram_weights_bytes == COL_NONE ? (double)NAN : (double)row->dram_weights_bytes;
+}
+
 static void print_pair(FILE *out, const struct comparison *pair, int width)
 {
 	const struct result_row *real = pair->real;
 	char a[CELL_TEXT], b[CELL_TEXT], c[CELL_TEXT];
-	double dram = real->dram_weights_bytes == COL_NONE
-			      ? (double)NAN
-			      : 1e-6 * (double)real->dram_weights_bytes;
 
-	fprintf(out, "%-*.*s %8s %9s %8s |", width, width, pair_name(pair), cell(a, dram),
-		cell(b, 1e-6 * real->read_bytes_per_token), cell(c, real->read_count_per_token));
+	fprintf(out, "%-*.*s %8s %9s %8s |", width, width, pair_name(pair),
+		cell(a, 1e-6 * dram_bytes(real)), cell(b, 1e-6 * real->read_bytes_per_token),
+		cell(c, real->read_count_per_token));
 	for (int i = 0; i < COMPONENT__COUNT; i++)
 		fprintf(out, " %6s %7s |",
 			cell(a, 1e-6 * compare_value(pair->sim, (enum component)i)),
@@ -158,114 +161,75 @@ void compare_print(FILE *out, const struct comparison *pairs, size_t count,
 /* ---- for machines -----------------------------------------------------------------------------
  */
 
-static void json_text(FILE *out, const char *text)
-{
-	fputc('"', out);
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else if (c < 0x20)
-			fprintf(out, "\\u%04x", c);
-		else
-			fputc(c, out);
-	}
-	fputc('"', out);
-}
-
-static void json_string(FILE *out, const char *key, const char *text)
-{
-	fprintf(out, "\"%s\":", key);
-	json_text(out, text);
-	fputc(',', out);
-}
-
-static void json_number(FILE *out, const char *key, double value)
-{
-	char text[NUMBER_TEXT];
-
-	if (!isfinite(value))
-		snprintf(text, sizeof(text), "null");
-	else if (value == floor(value) && fabs(value) < 0x1p53)
-		snprintf(text, sizeof(text), "%.0f", value); /* 10 and not 1e+01 */
-	else
-		number_text(text, value);
-	fprintf(out, "\"%s\":%s", key, text);
-}
-
 /* One member a component. */
-static void json_components(FILE *out, const char *key, const double values[COMPONENT__COUNT])
+static void json_components(struct json *json, const char *key,
+			    const double values[COMPONENT__COUNT])
 {
-	fprintf(out, "\"%s\":{", key);
-	for (int c = 0; c < COMPONENT__COUNT; c++) {
-		if (c)
-			fputc(',', out);
-		json_number(out, component_names[c], values[c]);
-	}
-	fputc('}', out);
+	json_put_object(json, key);
+	for (int c = 0; c < COMPONENT__COUNT; c++)
+		json_put_number(json, component_names[c], values[c]);
+	json_put_end(json);
 }
 
-static void json_row(FILE *out, const char *key, const struct result_row *row)
+static void json_times(struct json *json, const char *key, const struct result_row *row)
 {
 	double values[COMPONENT__COUNT];
 
 	for (int c = 0; c < COMPONENT__COUNT; c++)
 		values[c] = compare_value(row, (enum component)c);
-	json_components(out, key, values);
-	fputc(',', out);
+	json_components(json, key, values);
 }
 
-static void json_pair(FILE *out, const struct comparison *pair)
+static void json_pair(struct json *json, const struct comparison *pair)
 {
-	const struct result_row *real = pair->real;
+	const struct result_row *sim = pair->sim, *real = pair->real;
 
-	fputc('{', out);
-	json_string(out, "experiment", pair->sim->experiment);
-	json_string(out, "trial", pair->sim->trial);
-	json_string(out, "trial_hash", pair->sim->trial_hash);
-	json_string(out, "policy", pair->sim->policy);
-	json_string(out, "model", pair->sim->model);
-	json_string(out, "device", pair->sim->device);
-	json_string(out, "target", real->target);
-	json_number(out, "dram_weights_bytes",
-		    real->dram_weights_bytes == COL_NONE ? (double)NAN
-							 : (double)real->dram_weights_bytes);
-	fputc(',', out);
-	json_number(out, "read_bytes_per_token", real->read_bytes_per_token);
-	fputc(',', out);
-	json_number(out, "read_count_per_token", real->read_count_per_token);
-	fputc(',', out);
-	json_row(out, "predicted_ns_per_token", pair->sim);
-	json_row(out, "measured_ns_per_token", real);
-	json_components(out, "error_frac", pair->error_frac);
-	fputc(',', out);
-	json_number(out, "noise_floor_frac", real->noise_floor_frac);
-	fprintf(out, ",\"judged\":%s,\"same_decisions\":%s}", pair->judged ? "true" : "false",
-		pair->same_decisions ? "true" : "false");
+	json_put_object(json, NULL);
+	json_put_text(json, "experiment", sim->experiment);
+	json_put_text(json, "trial", sim->trial);
+	json_put_text(json, "trial_hash", sim->trial_hash);
+	json_put_text(json, "policy", sim->policy);
+	json_put_text(json, "model", sim->model);
+	json_put_text(json, "device", sim->device);
+	json_put_text(json, "target", real->target);
+	json_put_number(json, "dram_weights_bytes", dram_bytes(real));
+	json_put_number(json, "read_bytes_per_token", real->read_bytes_per_token);
+	json_put_number(json, "read_count_per_token", real->read_count_per_token);
+	json_times(json, "predicted_ns_per_token", sim);
+	json_times(json, "measured_ns_per_token", real);
+	json_components(json, "error_frac", pair->error_frac);
+	json_put_number(json, "noise_floor_frac", real->noise_floor_frac);
+	json_put_flag(json, "judged", pair->judged);
+	json_put_flag(json, "same_decisions", pair->same_decisions);
+	json_put_end(json);
+}
+
+static void json_summary(struct json *json, const struct comparison_summary *summary)
+{
+	json_put_object(json, "summary");
+	json_put_count(json, "pairs", summary->pairs);
+	json_put_count(json, "judged", summary->judged);
+	json_put_count(json, "same_decisions", summary->same_decisions);
+	json_components(json, "median_frac", summary->median_frac);
+	json_components(json, "p90_frac", summary->p90_frac);
+	json_components(json, "bias_frac", summary->bias_frac);
+	json_put_number(json, "within_10_frac", summary->within_10_frac);
+	json_put_number(json, "within_10_all_frac", summary->within_10_all_frac);
+	json_put_number(json, "kendall_tau", summary->kendall_tau);
+	json_put_number(json, "regret_frac", summary->regret_frac);
+	json_put_end(json);
 }
 
 void compare_json(FILE *out, const struct comparison *pairs, size_t count,
 		  const struct comparison_summary *summary)
 {
-	fputs("{\"pairs\":[", out);
-	for (size_t i = 0; i < count; i++) {
-		fputs(i ? ",\n" : "\n", out);
-		json_pair(out, &pairs[i]);
-	}
-	fprintf(out, "],\n\"summary\":{\"pairs\":%zu,\"judged\":%zu,\"same_decisions\":%zu,",
-		summary->pairs, summary->judged, summary->same_decisions);
-	json_components(out, "median_frac", summary->median_frac);
-	fputc(',', out);
-	json_components(out, "p90_frac", summary->p90_frac);
-	fputc(',', out);
-	json_components(out, "bias_frac", summary->bias_frac);
-	fputc(',', out);
-	json_number(out, "within_10_frac", summary->within_10_frac);
-	json_number(out, "within_10_all_frac", summary->within_10_all_frac);
-	fputc(',', out);
-	json_number(out, "kendall_tau", summary->kendall_tau);
-	fputc(',', out);
-	json_number(out, "regret_frac", summary->regret_frac);
-	fputs("}}\n", out);
+	struct json json = {.out = out};
+
+	json_put_object(&json, NULL);
+	json_put_list(&json, "pairs");
+	for (size_t i = 0; i < count; i++)
+		json_pair(&json, &pairs[i]);
+	json_put_end(&json);
+	json_summary(&json, summary);
+	json_put_end(&json);
 }

@@ -178,25 +178,27 @@ static void drop_empty_log(const char *path)
 }
 
 /* The files' name; a label comes from a YAML file and must not leave the folder. */
-static void name_files(char *name, size_t size, const char *figure, const char *label)
+const char *figure_file(char name[FIGURE_FILE_TEXT], const struct figure_ops *figure,
+			const char *label)
 {
 	static const char plain[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 
-	snprintf(name, size, "%s%s%.64s", figure, label[0] ? "." : "", label);
+	snprintf(name, FIGURE_FILE_TEXT, "%s%s%.64s", figure->name, label[0] ? "." : "", label);
 	for (char *c = name; *c; c++)
 		if (!strchr(plain, *c))
 			*c = '_';
+	return name;
 }
 
 int figure_draw(const struct figure_ops *figure, const char *dir, const char *label,
 		const struct result_row *rows, size_t count, struct err *err)
 {
-	char name[128];
+	char name[FIGURE_FILE_TEXT];
 	char folder[4096], path[4400];
 	char *text = NULL;
 
-	name_files(name, sizeof(name), figure->name, label);
+	figure_file(name, figure, label);
 	if (snprintf(folder, sizeof(folder), "%s/figures", dir) >= (int)sizeof(folder))
 		return err_set(err, EINVAL, "folder name is too long: '%s'", dir);
 	if (write_script(&text, figure, name, rows, count, err))

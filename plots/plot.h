@@ -34,6 +34,11 @@ const struct figure_ops *figure_at(size_t i);
 /* For figures: text as a double-quoted gnuplot string that cannot end early. */
 void figure_put_text(FILE *script, const char *text);
 
+enum { FIGURE_FILE_TEXT = 128 };
+/* What its files are called, without their endings: <name>, or <name>.<label>. Returns 'name'. */
+const char *figure_file(char name[FIGURE_FILE_TEXT], const struct figure_ops *figure,
+			const char *label);
+
 /* Draw one figure into DIR/figures/: script kept, gnuplot run through a pipe, PNG and SVG.  Files
  * are <name>.*, or <name>.<label>.* where 'label' is not empty (characters but letters, digits,
  * '-', '_', '.' become '_'). ENOENT when gnuplot is not there (the script stays). */

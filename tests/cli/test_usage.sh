@@ -55,11 +55,19 @@ expect 1 "$dir/none" model inspect "$dir/none"
 expect 1 "$dir/none" trace stats "$dir/none"
 expect 2 "--dir MODEL is missing" calibrate -o "$dir/d.yaml"
 expect 2 "--time: " calibrate --dir "$dir" -o "$dir/d.yaml" --time 20MB
+expect 1 "/proc/nowhere: cannot make the folder" calibrate --dir "$dir" -o /proc/nowhere/d.yaml
 expect 2 "figure 'latencies'" plot "$dir/empty" latencies
 # One world's rows as JSON: an array that a parser takes, and nothing else on standard output.
 if ! "$flashcast" run paper/table2 -o "$dir/json" --world sim --json --no-figures --set tokens=4 --set warmup=1 2>/dev/null >"$dir/rows.json" ||
 	[ "$(sqlite3 :memory: "select json_array_length(readfile('$dir/rows.json'))")" != 5 ]; then
 	echo "run --json: no array of 5 rows"
+	failed=1
+fi
+# Names may hold what JSON does not.
+if ! "$flashcast" run paper/table2 -o "$dir/odd" --world sim --json --no-figures --set tokens=4 --set warmup=1 \
+	--set 'experiment="a\"b\\c"' 2>/dev/null >"$dir/odd.json" ||
+	[ "$(sqlite3 :memory: "select json_extract(readfile('$dir/odd.json'), '\$[0].experiment')")" != 'a"b\c' ]; then
+	echo 'run --json: experiment is not a"b\c'
 	failed=1
 fi
 exit $failed

@@ -13,6 +13,10 @@ column() { # column NAME WORLD: its values in results.csv of out/
 	sqlite3 out/results.sqlite "select $1 from results where world = '$2' order by trial_hash"
 }
 
+said() { # said FILE PATH: a value of a JSON file
+	sqlite3 :memory: "select json_extract(readfile('$1'), '$2')"
+}
+
 cat >tiny.yaml <<'END'
 name: tiny
 family: opt
@@ -33,7 +37,13 @@ if ! "$flashcast" calibrate --dir model --time 3s --threads 1 --name disk -o dis
 	cat err.txt
 	exit 1
 fi
-"$flashcast" calibrate --dir model --device emulated-m1-max --time 3s --threads 1 --name emulated -o emulated.yaml
+"$flashcast" calibrate --dir model --device emulated-m1-max --time 3s --threads 1 --name 'emulated "one"' --json \
+	-o made/on/the/way/emulated.yaml >calibrate.json
+[ "$(said calibrate.json '$.name')" = 'emulated "one"' ]
+[ "$(said calibrate.json '$.origin.kind')" = emulated ]
+[ "$(said calibrate.json '$.flash.latency_ns')" != "" ]
+[ "$(said calibrate.json '$.points[0].read_bytes')" -gt 0 ]
+mv made/on/the/way/emulated.yaml .
 
 cat >sweep.yaml <<'END'
 experiment: tiny
@@ -83,12 +93,22 @@ before=$(sqlite3 out/results.sqlite "select group_concat(started_at) from result
 for shard in 1 2; do
 	"$flashcast" run sweep.yaml -o "shard$shard" --world sim --shard $shard/2 --no-figures >/dev/null
 done
-"$flashcast" merge shard1 shard2 -o merged
+"$flashcast" merge shard1 shard2 -o merged --json >merge.json
+[ "$(said merge.json '$.rows')" -eq 11 ]
+[ "$(said merge.json '$.rows_new')" -eq 11 ]
+[ "$(said merge.json '$.merged[1]')" = shard2 ]
+"$flashcast" merge shard1 -o merged | grep -q "1 stores, 0 rows new and 11 in all"
 [ "$(sqlite3 merged/results.sqlite "select count(*) from results")" -eq 11 ]
 [ "$(sqlite3 merged/results.sqlite "select group_concat(decision_hash) from (select * from results order by trial_hash)")" = \
 	"$(sqlite3 out/results.sqlite "select group_concat(decision_hash) from (select * from results where world = 'sim' and device = 'disk' order by trial_hash)")" ]
 "$flashcast" plot merged latency
 test -s merged/figures/latency.png
+"$flashcast" plot out --json >plot.json 2>/dev/null
+[ "$(said plot.json '$.figures[1].device')" = 'emulated "one"' ]
+test -s "$(said plot.json '$.figures[1].files[0]')"
+"$flashcast" plot merged latency predicted-vs-measured --json >plot.json 2>/dev/null # sim alone: nothing was measured
+[ "$(said plot.json '$.figures[1].drawn')" -eq 0 ]
+[ "$(said plot.json '$.figures[1].why')" != "" ]
 
 "$flashcast" trace synth ./tiny.yaml -o a.trace --tokens 32
 "$flashcast" trace stats a.trace --demand noisy --json | grep -q aggregated_frac
