@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -124,14 +125,15 @@ static int finish(struct checkpoint *checkpoint, struct err *err)
 /* dir/name, to be freed; NULL when out of memory. */
 static char *join(const char *dir, const char *name, struct err *err)
 {
-	size_t bytes = strlen(dir) + strlen(name) + 2;
+	size_t dir_bytes = strlen(dir), bytes = dir_bytes + strlen(name) + 2;
+	const char *slash = dir_bytes > 0 && dir[dir_bytes - 1] == '/' ? "" : "/";
 	char *path = malloc(bytes);
 
 	if (!path) {
 		err_nomem(err, "a path", bytes);
 		return NULL;
 	}
-	snprintf(path, bytes, "%s/%s", dir, name);
+	snprintf(path, bytes, "%s%s%s", dir, slash, name);
 	return path;
 }
 

@@ -4,7 +4,6 @@
 #include "gguf.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 static int weight_type_of(enum weight_type *type, const struct gguf_tensor *tensor,
@@ -21,9 +20,8 @@ static int weight_type_of(enum weight_type *type, const struct gguf_tensor *tens
 		*type = WEIGHT_BF16;
 		return 0;
 	default:
-		return err_set(err, ENOTSUP,
-			       "%s: tensor '%s': GGUF type %" PRIu32 ", expected f32, f16 or bf16",
-			       path, tensor->name, tensor->type);
+		return err_set(err, ENOTSUP, "%s: tensor '%s': type %s, expected f32, f16 or bf16",
+			       path, tensor->name, gguf_type_name(tensor->type));
 	}
 }
 

@@ -28,6 +28,14 @@ const char *checkpoint_json_kind(const json_t *value)
 	return value ? kinds[json_typeof(value)] : "nothing";
 }
 
+/* A message quotes the text, which a terminal may not obey. */
+static void tame(char *message)
+{
+	for (char *c = message; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
+}
+
 int checkpoint_json(json_t **out, const char *text, size_t bytes, const char *path,
 		    const char *what, struct err *err)
 {
@@ -41,9 +49,11 @@ int checkpoint_json(json_t **out, const char *text, size_t bytes, const char *pa
 	*out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
 	if (!*out && json_error_code(&error) == json_error_out_of_memory)
 		return err_nomem(err, what, bytes);
-	if (!*out)
+	if (!*out) {
+		tame(error.text);
 		return err_set(err, EBADMSG, "%s: %s, line %d, column %d: %s", path, what,
 			       error.line, error.column, error.text);
+	}
 	if (!json_is_object(*out)) {
 		err_set(err, EBADMSG, "%s: %s is %s, expected an object", path, what,
 			checkpoint_json_kind(*out));

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,16 @@ struct plain_part {
 	struct checkpoint_part part;
 	int fd;
 };
+
+/* What a clone without Git LFS leaves in a big file's place. */
+static bool is_pointer(int fd)
+{
+	static const char start[] = "version https://git-lfs";
+	char got[sizeof(start) - 1];
+
+	return pread(fd, got, sizeof(got), 0) == (ssize_t)sizeof(got) &&
+	       memcmp(got, start, sizeof(got)) == 0;
+}
 
 int checkpoint_open_file(int *fd, uint64_t *bytes, const char *path, struct err *err)
 {
@@ -27,6 +38,10 @@ int checkpoint_open_file(int *fd, uint64_t *bytes, const char *path, struct err 
 		err_errno(err, "%s: cannot stat", path);
 	else if (!S_ISREG(st.st_mode))
 		err_set(err, EBADMSG, "%s: no regular file", path);
+	else if (is_pointer(*fd))
+		err_set(err, EBADMSG,
+			"%s: a Git LFS pointer, expected the file it stands for (git lfs pull)",
+			path);
 	if (err->code) {
 		close(*fd);
 		*fd = -1;

@@ -27,69 +27,88 @@ struct torch_part {
 	char prefix[MEMBER_NAME_MAX + 1];
 	/* The member that was read last: a tensor is mostly read from its start to its end. */
 	zip_file_t *file;
-	uint64_t file_member, file_at;
+	uint64_t file_member, file_at, file_bytes;
 };
 
-static void torch_close(struct checkpoint_part *part)
+static void close_member(struct torch_part *torch)
 {
-	struct torch_part *torch = (struct torch_part *)part;
-
 	if (torch->file)
 		zip_fclose(torch->file);
-	if (torch->zip)
-		zip_discard(torch->zip);
-	free(part->path);
-	free(torch);
+	torch->file = NULL;
 }
 
+/* Stands at byte 'at' of a member; the one that is open serves if it stands there. */
 static int open_member(struct torch_part *torch, uint64_t member, uint64_t at, struct err *err)
 {
-	if (torch->file && (torch->file_member != member || torch->file_at != at)) {
-		zip_fclose(torch->file);
-		torch->file = NULL;
-	}
-	if (torch->file)
+	zip_stat_t st;
+
+	if (torch->file && torch->file_member == member && torch->file_at == at)
 		return 0;
-	torch->file = zip_fopen_index(torch->zip, member, 0);
+	close_member(torch);
+	zip_stat_init(&st);
+	if (zip_stat_index(torch->zip, member, 0, &st) == 0 && (st.valid & ZIP_STAT_SIZE))
+		torch->file = zip_fopen_index(torch->zip, member, 0);
 	if (!torch->file)
 		return err_set(err, EBADMSG, "%s: cannot open member %" PRIu64 ": %s",
 			       torch->part.path, member, zip_strerror(torch->zip));
 	torch->file_member = member;
 	torch->file_at = at;
+	torch->file_bytes = st.size;
 	if (at > 0 && zip_fseek(torch->file, (zip_int64_t)at, SEEK_SET) != 0)
-		return err_set(err, EIO, "%s: member %" PRIu64 ": cannot seek to byte %" PRIu64,
-			       torch->part.path, member, at);
-	return 0;
+		err_set(err, EIO, "%s: member %" PRIu64 ": cannot seek to byte %" PRIu64,
+			torch->part.path, member, at);
+	return err->code;
 }
 
-/* Bytes of a member. Where all of it was read in order, its checksum was held against them. */
+static int read_failed(struct torch_part *torch, zip_int64_t got, size_t wanted, struct err *err)
+{
+	const char *name = zip_get_name(torch->zip, torch->file_member, 0);
+
+	if (got < 0 && zip_error_code_zip(zip_file_get_error(torch->file)) == ZIP_ER_CRC)
+		err_set(err, EBADMSG, "%s: member '%s': its bytes do not match its checksum",
+			torch->part.path, name);
+	else
+		err_set(err, EIO, "%s: member '%s', byte %" PRIu64 ": %s, expected %zu more bytes",
+			torch->part.path, name, torch->file_at,
+			got < 0 ? zip_file_strerror(torch->file) : "its end", wanted);
+	close_member(torch);
+	return err->code;
+}
+
+/* Bytes of a member.  Where all of it was read in order, its checksum is held against them: libzip
+ * does so on the read that finds the end. */
 static int read_member(struct torch_part *torch, uint64_t member, uint64_t at, void *to,
 		       size_t bytes, struct err *err)
 {
-	unsigned char *out = to;
+	unsigned char *out = to, past;
 
-	if (open_member(torch, member, at, err))
+	if (open_member(torch, member, at, err)) {
+		close_member(torch);
 		return err->code;
+	}
 	while (bytes > 0) {
 		zip_int64_t got = zip_fread(torch->file, out, bytes);
 
-		if (got <= 0) {
-			int code = zip_error_code_zip(zip_file_get_error(torch->file));
-
-			err_set(err, code == ZIP_ER_CRC ? EBADMSG : EIO,
-				"%s: member '%s' at byte %" PRIu64 ": %s, expected %zu more bytes",
-				torch->part.path, zip_get_name(torch->zip, member, 0),
-				torch->file_at,
-				got < 0 ? zip_file_strerror(torch->file) : "its end", bytes);
-			zip_fclose(torch->file);
-			torch->file = NULL;
-			return err->code;
-		}
+		if (got <= 0)
+			return read_failed(torch, got, bytes, err);
 		out += got;
 		torch->file_at += (uint64_t)got;
 		bytes -= (size_t)got;
 	}
+	if (torch->file_at == torch->file_bytes && zip_fread(torch->file, &past, 1) < 0)
+		return read_failed(torch, -1, 0, err);
 	return 0;
+}
+
+static void torch_close(struct checkpoint_part *part)
+{
+	struct torch_part *torch = (struct torch_part *)part;
+
+	close_member(torch);
+	if (torch->zip)
+		zip_discard(torch->zip);
+	free(part->path);
+	free(torch);
 }
 
 static int torch_read(struct checkpoint_part *part, const struct checkpoint_entry *entry,
@@ -106,11 +125,6 @@ static int check_magic(const unsigned char magic[8], const char *path, struct er
 {
 	if (memcmp(magic, "PK\3\4", 4) == 0)
 		return 0;
-	if (memcmp(magic, "version ", 8) == 0)
-		return err_set(
-			err, EBADMSG,
-			"%s: a Git LFS pointer, expected the file it stands for (git lfs pull)",
-			path);
 	if (magic[0] == 0x80)
 		return err_set(err, ENOTSUP,
 			       "%s: a bare pickle, as PyTorch wrote before 1.6, expected a zip "

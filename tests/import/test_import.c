@@ -1,0 +1,712 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* test_import.c - whole checkpoints become models: every weight in its place, in the type asked for, and
+ * whole or not there */
+#include "checkpoint.h"
+#include "import.h"
+#include "real_files.h"
+#include "tiny_checkpoint.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+static char from[TINY_PATH], to[TINY_PATH];
+static char warnings[4096];
+
+static void setup(void)
+{
+	dir_make(from);
+	dir_make(to);
+	warnings[0] = '\0';
+}
+
+static void teardown(void)
+{
+	dir_remove(from);
+	dir_remove(to);
+}
+
+static void keep_warning(void *arg, const char *text)
+{
+	size_t used = strlen(warnings);
+
+	(void)arg;
+	snprintf(warnings + used, sizeof(warnings) - used, "%s\n", text);
+}
+
+static struct import_options options_for(int weights)
+{
+	return (struct import_options){.layouts = tiny_layouts,
+				       .layout_count = 2,
+				       .weights = weights,
+				       .activation = -1,
+				       .row_align = 512,
+				       .threads = 2,
+				       .warn = keep_warning};
+}
+
+static void import_as(int weights)
+{
+	const struct import_options options = options_for(weights);
+	struct import_report report;
+	struct err err = {0};
+
+	ck_ok(model_import(to, from, &options, &report, &err));
+}
+
+/* Which tensor of the checkpoint, and which of its elements, a weight of ours must be.  Written down a second
+ * time, element by element, from the shapes that transformers' classes have. */
+struct origin {
+	const char *end; /* of the tensor's name, after the prefix */
+	uint64_t index;
+	bool of_layer;
+};
+
+static struct origin opt_origin(const char *ours, uint64_t i)
+{
+	static const struct {
+		const char *ours, *theirs;
+		bool of_layer;
+	} plain[] = {
+		{"token_embd.weight", "embed_tokens.weight", false},
+		{"position_embd.weight", "embed_positions.weight", false},
+		{"output_norm.weight", "final_layer_norm.weight", false},
+		{"output_norm.bias", "final_layer_norm.bias", false},
+		{"attn_norm.weight", "self_attn_layer_norm.weight", true},
+		{"attn_norm.bias", "self_attn_layer_norm.bias", true},
+		{"attn_output.weight", "self_attn.out_proj.weight", true},
+		{"attn_output.bias", "self_attn.out_proj.bias", true},
+		{"ffn_norm.weight", "final_layer_norm.weight", true},
+		{"ffn_norm.bias", "final_layer_norm.bias", true},
+		{"ffn_up.bias", "fc1.bias", true},
+		{"ffn_down.bias", "fc2.bias", true},
+		{"ffn_up.weight", "fc1.weight", true},
+	};
+	static const char *const qkv[] = {"self_attn.q_proj", "self_attn.k_proj",
+					  "self_attn.v_proj"};
+	static char name[64];
+	uint64_t each = TC_D;
+
+	for (size_t k = 0; k < sizeof(plain) / sizeof(plain[0]); k++)
+		if (strcmp(ours, plain[k].ours) == 0)
+			return (struct origin){plain[k].theirs, i, plain[k].of_layer};
+	if (strcmp(ours, "ffn_down_t.weight") == 0) /* row = neuron: [d, ffn] of theirs */
+		return (struct origin){"fc2.weight", i % TC_D * TC_FFN + i / TC_D, true};
+	if (strcmp(ours, "attn_qkv.weight") == 0)
+		each = (uint64_t)TC_D * TC_D;
+	else
+		ck_assert_str_eq(ours, "attn_qkv.bias");
+	snprintf(name, sizeof(name), "%s%s", qkv[i / each], strrchr(ours, '.'));
+	return (struct origin){name, i % each, true};
+}
+
+static struct origin falcon_origin(const char *ours, uint64_t i)
+{
+	static const struct {
+		const char *ours, *theirs;
+		bool of_layer;
+	} plain[] = {
+		{"token_embd.weight", "word_embeddings.weight", false},
+		{"output_norm.weight", "ln_f.weight", false},
+		{"output_norm.bias", "ln_f.bias", false},
+		{"attn_norm.weight", "input_layernorm.weight", true},
+		{"attn_norm.bias", "input_layernorm.bias", true},
+		{"attn_qkv.weight", "self_attention.query_key_value.weight", true},
+		{"attn_output.weight", "self_attention.dense.weight", true},
+		{"ffn_up.weight", "mlp.dense_h_to_4h.weight", true},
+	};
+
+	for (size_t k = 0; k < sizeof(plain) / sizeof(plain[0]); k++)
+		if (strcmp(ours, plain[k].ours) == 0)
+			return (struct origin){plain[k].theirs, i, plain[k].of_layer};
+	ck_assert_str_eq(ours, "ffn_down_t.weight");
+	return (struct origin){"mlp.dense_4h_to_h.weight", i % TC_D * TC_FFN + i / TC_D, true};
+}
+
+/* The weight that 'ours' must hold at element i. */
+static double expected(enum model_family family, const char *prefix, const char *ours,
+		       uint32_t layer, uint64_t i, enum weight_type in)
+{
+	const char *part = strncmp(ours, "blk.", 4) == 0 ? strchr(ours + 4, '.') + 1 : ours;
+	struct origin o = family == MODEL_OPT ? opt_origin(part, i) : falcon_origin(part, i);
+	char name[TC_NAME];
+
+	if (o.of_layer)
+		snprintf(name, sizeof(name), "%s%s.%u.%s", prefix,
+			 family == MODEL_OPT ? "layers" : "h", layer, o.end);
+	else
+		snprintf(name, sizeof(name), "%s%s", prefix, o.end);
+	return tc_value(name, o.index, in);
+}
+
+/* Every row of one file against what it must hold. A bundle is an up row and a down row. */
+static void check_file(const struct real_model *rm, const struct layout_ops *layout,
+		       const char *prefix, enum weight_type in)
+{
+	const struct model *m = real_model_shape(rm);
+	const struct file_map map = {m, real_model_weights(rm), layout};
+	struct file_tensors it = {.map = &map};
+	size_t size;
+	unsigned char *bytes = file_slurp(real_model_path(rm, layout != NULL), &size);
+	unsigned file;
+	uint64_t data;
+
+	while (file_tensors_next(&it)) {
+		const struct model_tensor *t = &it.tensor;
+		uint64_t width = t->row_bytes / weight_bytes(t->type);
+
+		real_model_at(rm, it.region, it.layer, t->offset, &file, &data);
+		for (uint64_t i = 0; i < width * t->dims[1]; i++) {
+			uint64_t row = i / width, column = i % width;
+			const unsigned char *at =
+				bytes + data + row * t->row_stride + column * weight_bytes(t->type);
+			const char *name = t->name;
+			double want;
+
+			if (it.region == REGION_BUNDLE)
+				name = column < TC_D ? "ffn_up.weight" : "ffn_down_t.weight";
+			want = expected(m->family, prefix, name, it.layer,
+					it.region == REGION_BUNDLE ? row * TC_D + column % TC_D : i,
+					in);
+			ck_assert_msg(tc_decode(at, t->type) == tc_as(want, t->type),
+				      "%s[%llu][%llu]: %a, expected %a of %a", t->name,
+				      (unsigned long long)row, (unsigned long long)column,
+				      tc_decode(at, t->type), tc_as(want, t->type), want);
+		}
+	}
+	free(bytes);
+}
+
+static void check_weights(const char *prefix, enum weight_type in, char digest[33])
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct real_model *rm;
+		struct err err = {0};
+
+		ck_ok(real_model_open(&rm, to, tiny_layouts[i], NULL, &err));
+		if (i == 0)
+			check_file(rm, NULL, prefix, in);
+		check_file(rm, tiny_layouts[i], prefix, in);
+		if (digest)
+			snprintf(digest, 33, "%s", real_model_digest(rm));
+		real_model_close(rm);
+	}
+}
+
+static const struct {
+	enum model_family family;
+	const char *prefix, *head; /* head NULL: the checkpoint has none */
+} names[] = {
+	{MODEL_OPT, "model.decoder.", "lm_head.weight"},
+	{MODEL_OPT, "model.decoder.", NULL},
+	{MODEL_OPT, "decoder.", NULL},
+	{MODEL_OPT, "decoder.", "lm_head.weight"},
+	{MODEL_OPT, "", NULL},
+	{MODEL_FALCON, "transformer.", "lm_head.weight"},
+	{MODEL_FALCON, "transformer.", NULL},
+	{MODEL_FALCON, "", NULL},
+	{MODEL_FALCON, "", "lm_head.weight"},
+};
+enum { NAMES = sizeof(names) / sizeof(names[0]) };
+
+static void make_checkpoint(struct tiny_checkpoint *tc, enum model_family family,
+			    const char *prefix, const char *head)
+{
+	if (family == MODEL_OPT)
+		tc_opt(tc, prefix);
+	else
+		tc_falcon(tc, prefix);
+	if (head)
+		tc_add(tc, "", head, TC_VOCAB, TC_D)->values_of = tc->tensors[0].name;
+	tc_config(from, family == MODEL_OPT ? tc_opt_config : tc_falcon_config, NULL, NULL);
+}
+
+START_TEST(every_weight_is_in_its_place_whatever_the_prefix)
+{
+	struct tiny_checkpoint tc;
+
+	make_checkpoint(&tc, names[_i].family, names[_i].prefix, names[_i].head);
+	tc_write(&tc, from);
+	import_as(-1);
+	check_weights(names[_i].prefix, WEIGHT_F32, NULL);
+}
+END_TEST
+
+START_TEST(every_type_converts_into_every_other_to_nearest_even)
+{
+	const enum weight_type in = (enum weight_type)(_i / WEIGHT_TYPES % WEIGHT_TYPES);
+	const enum weight_type out = (enum weight_type)(_i % WEIGHT_TYPES);
+	const unsigned name = _i < WEIGHT_TYPES * WEIGHT_TYPES ? 0 : 6;
+	struct tiny_checkpoint tc;
+	struct real_model *rm;
+	struct err err = {0};
+
+	make_checkpoint(&tc, names[name].family, names[name].prefix, NULL);
+	tc_set_type(&tc, in);
+	tc_write(&tc, from);
+	import_as(in == out ? -1 : (int)out);
+	ck_ok(real_model_open(&rm, to, &layout_bundle, NULL, &err));
+	ck_assert_int_eq(real_model_weights(rm), out);
+	real_model_close(rm);
+	check_weights(names[name].prefix, in, NULL);
+}
+END_TEST
+
+/* transformers upcasts norms in some versions: types differ within a checkpoint. */
+START_TEST(tensors_may_differ_in_type)
+{
+	struct tiny_checkpoint tc;
+
+	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
+	tc_set_type(&tc, WEIGHT_F16);
+	for (unsigned i = 0; i < tc.count; i++)
+		if (strstr(tc.tensors[i].name, "bias") || strstr(tc.tensors[i].name, "layer_norm"))
+			tc.tensors[i].type = WEIGHT_F32;
+	tc_write(&tc, from);
+	import_as(-1);
+}
+END_TEST
+
+START_TEST(the_digest_says_which_weights_whatever_the_names_layouts_and_blocks)
+{
+	static const size_t column_bytes[] = {0, 1, 4 * TC_D * 50};
+	static const char *const prefixes[] = {"decoder.", "decoder.", "decoder."};
+	char digest[33], again[33];
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct import_options options = options_for(-1);
+		struct import_report report;
+		struct tiny_checkpoint tc;
+		struct err err = {0};
+
+		make_checkpoint(&tc, MODEL_OPT, prefixes[i], i == 1 ? "lm_head.weight" : NULL);
+		tc_write(&tc, from);
+		options.column_bytes = column_bytes[i];
+		options.threads = 1 + i;
+		ck_ok(model_import(to, from, &options, &report, &err));
+		check_weights(prefixes[i], WEIGHT_F32, i ? again : digest);
+		if (i)
+			ck_assert_str_eq(again, digest);
+	}
+	import_as(WEIGHT_BF16);
+	check_weights("decoder.", WEIGHT_F32, again);
+	ck_assert_str_ne(again, digest);
+}
+END_TEST
+
+/* A layout may come later, from the same checkpoint. */
+START_TEST(two_imports_make_one_model)
+{
+	struct import_options options = options_for(-1);
+	struct import_report report;
+	struct tiny_checkpoint tc;
+	struct err err = {0};
+
+	make_checkpoint(&tc, MODEL_FALCON, "transformer.", NULL);
+	tc_write(&tc, from);
+	for (unsigned i = 0; i < 2; i++) {
+		options.layouts = tiny_layouts + i;
+		options.layout_count = 1;
+		ck_ok(model_import(to, from, &options, &report, &err));
+	}
+	check_weights("transformer.", WEIGHT_F32, NULL);
+	ck_assert_uint_eq(dir_count(to), 3);
+}
+END_TEST
+
+/* OPTs without biases, or with norms that have no weights: what is not there counts as zeros and ones. */
+START_TEST(what_an_opt_leaves_out_is_filled_in)
+{
+	struct tiny_checkpoint tc, kept = {.count = 0};
+	const char *cut = _i ? "layer_norm" : ".bias";
+	struct real_model *rm;
+	struct err err = {0};
+	size_t size;
+	unsigned char *bytes;
+	unsigned file;
+	uint64_t at;
+
+	make_checkpoint(&tc, MODEL_OPT, "model.decoder.", NULL);
+	for (unsigned i = 0; i < tc.count; i++) {
+		bool norm = strstr(tc.tensors[i].name, "layer_norm") != NULL;
+
+		if (strstr(tc.tensors[i].name, cut) && (_i || !norm))
+			continue;
+		kept.tensors[kept.count++] = tc.tensors[i];
+	}
+	ck_assert_uint_lt(kept.count, tc.count);
+	tc_write(&kept, from);
+	if (_i)
+		tc_config(from, tc_opt_config, "affine\": true", "affine\": false");
+	else
+		tc_config(from, tc_opt_config, "enable_bias\": true", "enable_bias\": false");
+	import_as(-1);
+	ck_ok(real_model_open(&rm, to, &layout_split, NULL, &err));
+	bytes = file_slurp(real_model_path(rm, 0), &size);
+	for (uint32_t i = 0;; i++) {
+		struct model_tensor t;
+
+		ck_assert(model_tensor_at(&t, real_model_shape(rm), WEIGHT_F32, REGION_ATTENTION, 1,
+					  i));
+		if (strcmp(t.name, _i ? "blk.1.ffn_norm.weight" : "blk.1.ffn_up.bias") != 0)
+			continue;
+		real_model_at(rm, REGION_ATTENTION, 1, t.offset, &file, &at);
+		for (uint64_t k = 0; k < t.dims[0]; k++)
+			ck_assert(tc_decode(bytes + at + 4 * k, WEIGHT_F32) == (_i ? 1 : 0));
+		break;
+	}
+	free(bytes);
+	real_model_close(rm);
+}
+END_TEST
+
+/* The folders that transformers and torch wrote, read back weight by weight through the checkpoint alone. */
+static const struct {
+	const char *name;
+	const char *prefix;
+} saved[] = {
+	{"opt-f32", "model.decoder."},
+	{"opt-f16-bin", "model.decoder."},
+	{"opt-bf16-sharded", "model.decoder."},
+	{"falcon-f32", "transformer."},
+	{"falcon-bf16-gelu-bin", "transformer."},
+};
+
+static double source_value(struct checkpoint *checkpoint, const char *name, uint64_t i)
+{
+	const struct checkpoint_tensor *t = checkpoint_find(checkpoint, name);
+	unsigned char raw[4];
+	struct err err = {0};
+
+	ck_assert_msg(t != NULL, "no %s", name);
+	ck_ok(checkpoint_read(checkpoint, t, i * weight_bytes(t->type), raw, weight_bytes(t->type),
+			      &err));
+	return tc_decode(raw, t->type);
+}
+
+START_TEST(what_transformers_saved_is_what_the_model_holds)
+{
+	const bool opt = strncmp(saved[_i].name, "opt", 3) == 0;
+	struct import_options options = options_for(-1);
+	struct checkpoint *checkpoint;
+	struct import_report report;
+	struct real_model *rm;
+	struct err err = {0};
+	size_t size, each;
+	unsigned char *bytes;
+	uint64_t d, at;
+	unsigned file;
+
+	snprintf(from, sizeof(from), "%s/tests/forward/fixtures/%s", FLASH_SOURCE_DIR,
+		 saved[_i].name);
+	ck_ok(model_import(to, from, &options, &report, &err));
+	ck_ok(checkpoint_open(&checkpoint, from, &err));
+	ck_ok(real_model_open(&rm, to, &layout_bundle, NULL, &err));
+	bytes = file_slurp(real_model_path(rm, 1), &size);
+	d = report.model.d_model;
+	each = weight_bytes(report.weights);
+	for (uint32_t layer = 0; layer < report.model.layer_count; layer++)
+		for (uint64_t i = 0; i < report.model.d_ffn * 2 * d; i += 1 + i % 7) {
+			uint64_t row = i / (2 * d), column = i % (2 * d);
+			char name[TC_NAME];
+			double want;
+
+			snprintf(name, sizeof(name), "%s%s.%u.%s.weight", saved[_i].prefix,
+				 opt ? "layers" : "h", layer,
+				 column < d ? (opt ? "fc1" : "mlp.dense_h_to_4h")
+					    : (opt ? "fc2" : "mlp.dense_4h_to_h"));
+			want = source_value(checkpoint, name,
+					    column < d ? row * d + column
+						       : (column - d) * report.model.d_ffn + row);
+			real_model_at(rm, REGION_BUNDLE, layer,
+				      row * model_row_stride(&report.model, report.weights,
+							     REGION_BUNDLE) +
+					      column * each,
+				      &file, &at);
+			ck_assert(tc_decode(bytes + at, report.weights) == want);
+		}
+	free(bytes);
+	real_model_close(rm);
+	checkpoint_close(checkpoint);
+	dir_make(from); /* for teardown */
+}
+END_TEST
+
+static struct gguf_tensor gguf_of(const struct tc_tensor *t, uint64_t *at)
+{
+	static const uint32_t types[WEIGHT_TYPES] = {GGUF_F32, GGUF_F16, GGUF_BF16};
+	uint64_t n = (t->rows ? t->rows : 1) * t->width;
+	struct gguf_tensor g = {.type = types[t->type],
+				.dim_count = t->rows ? 2 : 1,
+				.dims = {t->width, t->rows ? t->rows : 1, 1, 1},
+				.offset = *at,
+				.bytes = n * weight_bytes(t->type)};
+
+	ck_assert_int_lt(snprintf(g.name, sizeof(g.name), "%s", t->name), GGUF_NAME);
+	*at = (*at + g.bytes + 31) / 32 * 32;
+	return g;
+}
+
+/* A Falcon GGUF as llama.cpp's converter writes it: vectors in f32, no vocab_size, no activation. */
+static void write_gguf(const struct tiny_checkpoint *tc, const char *path)
+{
+	struct gguf_head head;
+	struct err err = {0};
+	uint64_t at = 0, start;
+	FILE *out = fopen(path, "wb");
+
+	ck_assert_ptr_nonnull(out);
+	gguf_head_init(&head);
+	gguf_head_text(&head, "general.architecture", "falcon");
+	gguf_head_text(&head, "general.name", "Falcon");
+	gguf_head_number(&head, "general.file_type", 1);
+	gguf_head_number(&head, "falcon.context_length", TC_POSITIONS);
+	gguf_head_text(&head, "falcon.tensor_data_layout", "jploski");
+	gguf_head_number(&head, "falcon.embedding_length", TC_D);
+	gguf_head_number(&head, "falcon.feed_forward_length", TC_FFN);
+	gguf_head_number(&head, "falcon.block_count", TC_LAYERS);
+	gguf_head_number(&head, "falcon.attention.head_count", TC_HEADS);
+	gguf_head_number(&head, "falcon.attention.head_count_kv", 1);
+	gguf_head_float(&head, "falcon.attention.layer_norm_epsilon", 1e-5F);
+	for (unsigned i = 0; i < tc->count; i++) {
+		struct gguf_tensor g = gguf_of(&tc->tensors[i], &at);
+
+		gguf_head_tensor(&head, &g);
+	}
+	ck_ok(gguf_head_finish(&head, 32, &err));
+	fwrite(head.bytes, 1, head.used, out);
+	start = head.used;
+	at = 0;
+	for (unsigned i = 0; i < tc->count; i++) {
+		const struct tc_tensor *t = &tc->tensors[i];
+		struct gguf_tensor g = gguf_of(t, &at);
+
+		fseek(out, (long)(start + g.offset), SEEK_SET);
+		for (uint64_t k = 0; k < g.dims[0] * g.dims[1]; k++) {
+			unsigned char raw[4];
+
+			tc_encode(raw, tc_value(t->values_of, k, t->type), t->type);
+			fwrite(raw, 1, weight_bytes(t->type), out);
+		}
+	}
+	gguf_head_fini(&head);
+	ck_assert_int_eq(fclose(out), 0);
+}
+
+/* Falcon's tensors under llama.cpp's names, with the values of transformers' names. */
+static void make_gguf(struct tiny_checkpoint *tc, const struct tiny_checkpoint *hf,
+		      enum weight_type type)
+{
+	static const struct {
+		const char *theirs, *ours;
+	} renamed[] = {
+		{"word_embeddings.weight", "token_embd.weight"},
+		{"ln_f.weight", "output_norm.weight"},
+		{"ln_f.bias", "output_norm.bias"},
+		{"input_layernorm.weight", "attn_norm.weight"},
+		{"input_layernorm.bias", "attn_norm.bias"},
+		{"self_attention.query_key_value.weight", "attn_qkv.weight"},
+		{"self_attention.dense.weight", "attn_output.weight"},
+		{"mlp.dense_h_to_4h.weight", "ffn_up.weight"},
+		{"mlp.dense_4h_to_h.weight", "ffn_down.weight"},
+		{"lm_head.weight", "output.weight"},
+	};
+
+	*tc = *hf;
+	for (unsigned i = 0; i < tc->count; i++) {
+		const char *theirs = hf->tensors[i].name;
+		unsigned layer = 0;
+		bool of_layer = sscanf(theirs, "transformer.h.%u.", &layer) == 1;
+
+		for (size_t k = 0; k < sizeof(renamed) / sizeof(renamed[0]); k++)
+			if (strstr(theirs, renamed[k].theirs)) {
+				snprintf(tc->tensors[i].name, TC_NAME,
+					 of_layer ? "blk.%u.%s" : "%.0u%s", layer, renamed[k].ours);
+			}
+		if (!tc->tensors[i].values_of)
+			tc->tensors[i].values_of = theirs;
+		tc->tensors[i].type = tc->tensors[i].rows ? type : WEIGHT_F32;
+	}
+}
+
+START_TEST(a_falcon_of_llama_cpp_imports_from_its_file)
+{
+	struct tiny_checkpoint hf, tc;
+	char dir[TINY_PATH], path[TINY_PATH + 32];
+	struct import_report report;
+	struct import_options options = options_for(-1);
+	struct err err = {0};
+
+	make_checkpoint(&hf, MODEL_FALCON, "transformer.", _i % 2 ? "lm_head.weight" : NULL);
+	make_gguf(&tc, &hf, _i / 2 ? WEIGHT_F16 : WEIGHT_F32);
+	memcpy(dir, from, sizeof(dir));
+	snprintf(path, sizeof(path), "%s/falcon.gguf", dir);
+	write_gguf(&tc, path);
+	ck_ok(model_import(to, path, &options, &report, &err));
+	ck_assert_int_eq(report.model.activation, ACT_GELU);
+	ck_assert_int_eq(report.weights, _i / 2 ? WEIGHT_F16 : WEIGHT_F32);
+	ck_assert_str_eq(report.model.name, "Falcon");
+	ck_assert_msg(strstr(warnings, "no sparsity") != NULL, "%s", warnings);
+	if (_i / 2 == 0)
+		check_weights("transformer.", WEIGHT_F32, NULL);
+	/* A relufied one's file does not say so; its user may. */
+	options.activation = ACT_RELU;
+	ck_ok(model_import(to, path, &options, &report, &err));
+	ck_assert_int_eq(report.model.activation, ACT_RELU);
+}
+END_TEST
+
+START_TEST(the_user_is_told_what_a_model_lacks)
+{
+	struct tiny_checkpoint tc;
+	struct import_report report;
+	struct import_options options = options_for(-1);
+	struct err err = {0};
+
+	make_checkpoint(&tc, MODEL_FALCON, "transformer.", NULL);
+	tc_write(&tc, from);
+	ck_ok(model_import(to, from, &options, &report, &err));
+	ck_assert(!report.has_tokenizer);
+	ck_assert_msg(strstr(warnings, "no tokenizer") != NULL, "%s", warnings);
+	ck_assert_msg(strstr(warnings, "no sparsity") == NULL, "%s", warnings);
+	tc_config(from, tc_falcon_config, "\"relu\"", "\"gelu\"");
+	ck_ok(model_import(to, from, &options, &report, &err));
+	ck_assert_msg(strstr(warnings, "no sparsity") != NULL, "%s", warnings);
+	ck_assert_int_eq(report.model.activation, ACT_GELU);
+}
+END_TEST
+
+static int stop_half_way(void *arg, double done)
+{
+	(void)arg;
+	return done > 0.5;
+}
+
+static int kill_half_way(void *arg, double done)
+{
+	(void)arg;
+	if (done > 0.5)
+		kill(getpid(), SIGKILL);
+	return 0;
+}
+
+static void check_nothing_whole(void)
+{
+	struct real_model *rm = NULL;
+	struct err err = {0};
+	char path[TINY_PATH + 32];
+
+	for (unsigned i = 0; i < 2; i++) {
+		err.code = 0;
+		ck_assert_int_eq(real_model_open(&rm, to, tiny_layouts[i], NULL, &err), ENOENT);
+		ck_assert_ptr_null(rm);
+		snprintf(path, sizeof(path), "%s/ffn.%s.gguf", to, tiny_layouts[i]->name);
+		ck_assert_int_ne(access(path, F_OK), 0);
+	}
+	snprintf(path, sizeof(path), "%s/base.gguf", to);
+	ck_assert_int_ne(access(path, F_OK), 0);
+}
+
+START_TEST(a_stopped_import_leaves_nothing)
+{
+	struct import_options options = options_for(-1);
+	struct import_report report;
+	struct tiny_checkpoint tc;
+	struct err err = {0};
+
+	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
+	tc_write(&tc, from);
+	options.progress = stop_half_way;
+	ck_assert_int_eq(model_import(to, from, &options, &report, &err), ECANCELED);
+	ck_assert_uint_eq(dir_count(to), 0);
+}
+END_TEST
+
+START_TEST(a_killed_import_leaves_nothing_that_looks_whole)
+{
+	struct tiny_checkpoint tc;
+	int status;
+	pid_t child;
+
+	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
+	tc_write(&tc, from);
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		struct import_options options = options_for(-1);
+		struct import_report report;
+		struct err err = {0};
+
+		options.progress = kill_half_way;
+		(void)!model_import(to, from, &options, &report, &err);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	check_nothing_whole();
+	/* What it left does not disturb the next one. */
+	import_as(-1);
+	check_weights("decoder.", WEIGHT_F32, NULL);
+}
+END_TEST
+
+START_TEST(a_disk_that_fills_up_is_told_and_leaves_nothing)
+{
+	const struct rlimit limit = {50000, 50000};
+	struct import_options options = options_for(-1);
+	struct import_report report;
+	struct tiny_checkpoint tc;
+	struct err err = {0};
+
+	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
+	tc_write(&tc, from);
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0); /* Check forks: of this test only */
+	ck_assert_int_eq(model_import(to, from, &options, &report, &err), EFBIG);
+	ck_assert_msg(strstr(err.msg, "ffn.split.gguf: cannot write") != NULL, "%s", err.msg);
+	ck_assert_uint_eq(dir_count(to), 0);
+}
+END_TEST
+
+START_TEST(a_model_that_stands_survives_a_failed_import_over_it)
+{
+	struct import_options options = options_for(WEIGHT_F16);
+	struct import_report report;
+	struct tiny_checkpoint tc;
+	struct err err = {0};
+
+	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
+	tc_write(&tc, from);
+	import_as(-1);
+	options.progress = stop_half_way;
+	ck_assert_int_eq(model_import(to, from, &options, &report, &err), ECANCELED);
+	check_weights("decoder.", WEIGHT_F32, NULL);
+	ck_assert_uint_eq(dir_count(to), 3);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("import");
+	TCase *tcase = tcase_create("import");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_loop_test(tcase, every_weight_is_in_its_place_whatever_the_prefix, 0, NAMES);
+	tcase_add_loop_test(tcase, every_type_converts_into_every_other_to_nearest_even, 0,
+			    2 * WEIGHT_TYPES * WEIGHT_TYPES);
+	tcase_add_test(tcase, tensors_may_differ_in_type);
+	tcase_add_test(tcase, the_digest_says_which_weights_whatever_the_names_layouts_and_blocks);
+	tcase_add_test(tcase, two_imports_make_one_model);
+	tcase_add_loop_test(tcase, what_an_opt_leaves_out_is_filled_in, 0, 2);
+	tcase_add_loop_test(tcase, what_transformers_saved_is_what_the_model_holds, 0,
+			    sizeof(saved) / sizeof(saved[0]));
+	tcase_add_loop_test(tcase, a_falcon_of_llama_cpp_imports_from_its_file, 0, 4);
+	tcase_add_test(tcase, the_user_is_told_what_a_model_lacks);
+	tcase_add_test(tcase, a_stopped_import_leaves_nothing);
+	tcase_add_test(tcase, a_killed_import_leaves_nothing_that_looks_whole);
+	tcase_add_test(tcase, a_disk_that_fills_up_is_told_and_leaves_nothing);
+	tcase_add_test(tcase, a_model_that_stands_survives_a_failed_import_over_it);
+	tcase_set_timeout(tcase, 60);
+	suite_add_tcase(suite, tcase);
+	return suite_run(suite);
+}
