@@ -55,6 +55,8 @@ static struct comparison pair_make(const struct result_row *sim, const struct re
 	}
 	pair.judged = real->noise_floor_frac <= COMPARE_NOISE_MAX &&
 		      compare_clean_repeats(real) >= COMPARE_REPEATS_MIN;
+	pair.same_threads = sim->threads == COL_NONE || real->threads == COL_NONE ||
+			    sim->threads == real->threads;
 	pair.same_decisions = strcmp(sim->decision_hash, real->decision_hash) == 0 &&
 			      sim->read_count_per_token == real->read_count_per_token &&
 			      sim->read_bytes_per_token == real->read_bytes_per_token &&
@@ -97,6 +99,12 @@ int compare_rows(struct comparison **out, size_t *count, const struct result_row
 /* ---- errors -----------------------------------------------------------------------------------
  */
 
+bool compare_counts(const struct comparison *pair, enum component component)
+{
+	return compare_value(pair->real, component) >=
+	       COMPARE_SHARE_MIN * compare_value(pair->real, COMPONENT_TOTAL);
+}
+
 /* One component over the judged pairs; 'errors' has room for all of them. */
 static void summarise_component(struct comparison_summary *summary, enum component component,
 				const struct comparison *pairs, size_t count, double *errors)
@@ -107,11 +115,12 @@ static void summarise_component(struct comparison_summary *summary, enum compone
 	for (size_t i = 0; i < count; i++) {
 		double error = pairs[i].error_frac[component];
 
-		if (!pairs[i].judged || isnan(error))
+		if (!pairs[i].judged || isnan(error) || !compare_counts(&pairs[i], component))
 			continue;
 		sum += error;
 		errors[known++] = fabs(error);
 	}
+	summary->counted[component] = known;
 	summary->median_frac[component] = summary->p90_frac[component] =
 		summary->bias_frac[component] = (double)NAN;
 	if (known == 0)

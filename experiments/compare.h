@@ -4,8 +4,9 @@
  *
  * Definitions after docs/costmodel.md and the design: error = |predicted - measured| / measured; a
  * trial whose noise floor is above 8 %, or rests on fewer than 10 unpolluted repeats, is listed as
- * not judged; two policies closer than the noise floor are not ranked; Kendall tau over policies
- * within 2 x of the best.  Only trials of one experiment, model, device profile and target are
+ * not judged; a component that measures less than 1 % of the total is left out of that component's
+ * errors, which no user would see; two policies closer than the noise floor are not ranked; Kendall
+ * tau over policies within 2 x of the best.  Only trials of one experiment, model, device profile and target are
  * ranked against each other. */
 #ifndef FLASH_COMPARE_H
 #define FLASH_COMPARE_H
@@ -23,6 +24,7 @@ enum component {
 };
 
 #define COMPARE_NOISE_MAX 0.08
+#define COMPARE_SHARE_MIN 0.01
 enum { COMPARE_REPEATS_MIN = 10 };
 
 struct comparison {
@@ -30,6 +32,7 @@ struct comparison {
 	double error_frac[COMPONENT__COUNT]; /* signed; NaN when the measured value is 0 */
 	bool judged; /* noise floor at most COMPARE_NOISE_MAX over COMPARE_REPEATS_MIN clean repeats
 		      */
+	bool same_threads;   /* the profile's figures are of as many threads as were measured */
 	bool same_decisions; /* decision_hash, reads, bytes, loads are equal */
 };
 /* Over the judged pairs; NaN where there are none, or no two that can be ranked. */
@@ -38,6 +41,7 @@ struct comparison_summary {
 	double median_frac[COMPONENT__COUNT],
 		p90_frac[COMPONENT__COUNT]; /* of the absolute error */
 	double bias_frac[COMPONENT__COUNT]; /* mean of the signed error */
+	size_t counted[COMPONENT__COUNT];   /* judged pairs whose measured share counts */
 	double within_10_all_frac; /* share of all trials whose total is within 10 %, judged or not
 				    */
 	double within_10_frac;	   /* share of judged trials whose total is within 10 % */
@@ -45,6 +49,9 @@ struct comparison_summary {
 	double regret_frac;	   /* measured cost of what the prediction ranks first over the best
 				      measured - 1; the worst group's */
 };
+
+/* Whether the component is enough of what was measured to be judged by. */
+bool compare_counts(const struct comparison *pair, enum component component);
 
 /* Pair rows; *out is the caller's to free() and borrows the rows.  In the order of the sim rows. */
 MUST_CHECK int compare_rows(struct comparison **out, size_t *count, const struct result_row *rows,

@@ -4,6 +4,7 @@
 
 #include "json_out.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -76,6 +77,9 @@ static void print_remarks(FILE *out, const struct comparison *pair)
 
 	if (!pair->same_decisions)
 		fputs("  DECISIONS DIFFER", out);
+	if (!pair->same_threads)
+		fprintf(out, "  threads: profile %" PRIu64 ", measured %" PRIu64,
+			pair->sim->threads, pair->real->threads);
 	if (pair->judged)
 		return;
 	if (clean < COMPARE_REPEATS_MIN)
@@ -112,12 +116,14 @@ static void print_errors(FILE *out, const struct comparison_summary *summary)
 {
 	char median[CELL_TEXT], p90[CELL_TEXT], bias[CELL_TEXT];
 
-	fprintf(out, "%-10s %10s %8s %8s\n", "error, %", "median", "p90", "bias");
+	fprintf(out, "%-10s %10s %8s %8s %8s\n", "error, %", "median", "p90", "bias", "trials");
 	for (int c = 0; c < COMPONENT__COUNT; c++)
-		fprintf(out, "%-10s %10s %8s %8s\n", component_names[c],
+		fprintf(out, "%-10s %10s %8s %8s %8zu\n", component_names[c],
 			percent(median, summary->median_frac[c], ""),
 			percent(p90, summary->p90_frac[c], ""),
-			percent(bias, summary->bias_frac[c], "+"));
+			percent(bias, summary->bias_frac[c], "+"), summary->counted[c]);
+	fprintf(out, "a component counts where it measures at least %.0f %% of the total\n",
+		100 * COMPARE_SHARE_MIN);
 }
 
 static void print_summary(FILE *out, const struct comparison_summary *summary)
@@ -180,6 +186,14 @@ static void json_times(struct json *json, const char *key, const struct result_r
 	json_components(json, key, values);
 }
 
+static void json_threads(struct json *json, const char *key, const struct result_row *row)
+{
+	if (row->threads == COL_NONE)
+		json_put_null(json, key);
+	else
+		json_put_count(json, key, row->threads);
+}
+
 static void json_pair(struct json *json, const struct comparison *pair)
 {
 	const struct result_row *sim = pair->sim, *real = pair->real;
@@ -201,6 +215,9 @@ static void json_pair(struct json *json, const struct comparison *pair)
 	json_put_number(json, "noise_floor_frac", real->noise_floor_frac);
 	json_put_flag(json, "judged", pair->judged);
 	json_put_flag(json, "same_decisions", pair->same_decisions);
+	json_threads(json, "profile_threads", sim);
+	json_threads(json, "measured_threads", real);
+	json_put_flag(json, "same_threads", pair->same_threads);
 	json_put_end(json);
 }
 
@@ -213,6 +230,10 @@ static void json_summary(struct json *json, const struct comparison_summary *sum
 	json_components(json, "median_frac", summary->median_frac);
 	json_components(json, "p90_frac", summary->p90_frac);
 	json_components(json, "bias_frac", summary->bias_frac);
+	json_put_object(json, "counted");
+	for (int c = 0; c < COMPONENT__COUNT; c++)
+		json_put_count(json, component_names[c], summary->counted[c]);
+	json_put_end(json);
 	json_put_number(json, "within_10_frac", summary->within_10_frac);
 	json_put_number(json, "within_10_all_frac", summary->within_10_all_frac);
 	json_put_number(json, "kendall_tau", summary->kendall_tau);

@@ -228,6 +228,42 @@ START_TEST(test_targets_are_not_ranked_against_each_other)
 }
 END_TEST
 
+/* What is below a hundredth of the total: predicted 0, measured something, is no error of 100 %. */
+START_TEST(test_components_too_small_to_matter_are_not_judged)
+{
+	struct comparison_summary summary;
+	struct result_row *real;
+
+	real = pair_add("a", 110, 100);
+	real->mem_ns_per_token = 0.99e6;
+	real = pair_add("b", 110, 100);
+	real->mem_ns_per_token = 1e6;
+	rows[row_count - 2].mem_ns_per_token = 1.2e6; /* its prediction */
+	summary = summary_of();
+	ck_assert_uint_eq(summary.counted[COMPONENT_MEM], 1);
+	ck_assert_uint_eq(summary.counted[COMPONENT_IO], 2);
+	ck_assert_uint_eq(summary.counted[COMPONENT_TOTAL], 2);
+	ck_assert_double_eq_tol(summary.median_frac[COMPONENT_MEM], 0.2, 1e-12);
+	ck_assert_double_eq_tol(summary.bias_frac[COMPONENT_MEM], 0.2, 1e-12);
+}
+END_TEST
+
+START_TEST(test_other_threads_than_the_profile_s_are_told)
+{
+	struct comparison *pairs;
+	size_t count;
+
+	pair_add("a", 1, 1)->threads = 4;
+	rows[0].threads = 4;
+	pair_add("b", 1, 1)->threads = 2;
+	rows[2].threads = 8;
+	pair_add("c", 1, 1)->threads = 2; /* the other is not known */
+	pairs = pairs_of(&count);
+	ck_assert(pairs[0].same_threads && !pairs[1].same_threads && pairs[2].same_threads);
+	free(pairs);
+}
+END_TEST
+
 /* ---- printed forms ----------------------------------------------------------------------------
  */
 
@@ -252,6 +288,8 @@ static char *printed(void (*print)(FILE *, const struct comparison *, size_t,
 static void fill(void)
 {
 	pair_add("a", 110, 100)->dram_weights_bytes = 340000000;
+	rows[1].threads = 4;
+	rows[0].threads = 8;
 	strcpy(pair_add("b", 90, 100)->decision_hash, "other");
 	pair_add("c", 50, 100)->repeats = 3;
 	pair_add("d", 50, 100)->noise_floor_frac = 0.2;
@@ -263,7 +301,10 @@ START_TEST(test_the_table_says_units_errors_and_remarks)
 		"x: m on disk",
 		"MB/token",
 		"total ms",
-		"  +10.0    2.0\n",
+		"  +10.0    2.0  threads: profile 8, measured 4\n",
+		"mem                 -        -        -        0\n",
+		"io               10.0     10.0     +0.0        2\n",
+		"a component counts where it measures at least 1 % of the total\n",
 		"340",
 		"DECISIONS DIFFER",
 		"not judged: 3 clean repeats, 10 wanted",
@@ -312,7 +353,10 @@ START_TEST(test_json_has_the_same_facts_and_null_for_what_is_not_known)
 		"\"predicted_ns_per_token\":{\"io\":55000000,\"mem\":0,",
 		"\"compute\":55000000,\"total\":110000000}",
 		"\"error_frac\":{\"io\":0.1,\"mem\":null,\"compute\":0.1,\"total\":0.1}",
-		"\"judged\":true,\"same_decisions\":false}",
+		"\"judged\":true,\"same_decisions\":false,\"profile_threads\":null,"
+		"\"measured_threads\":null,\"same_threads\":true}",
+		"\"profile_threads\":8,\"measured_threads\":4,\"same_threads\":false}",
+		"\"counted\":{\"io\":2,\"mem\":0,\"compute\":2,\"total\":2}",
 		"\"summary\":{\"pairs\":4,\"judged\":2,\"same_decisions\":3,",
 		"\\\"q\\\"",
 	};
@@ -343,6 +387,8 @@ int main(void)
 	tcase_add_loop_test(tcase, test_policies_are_ranked_by_what_can_be_told_apart, 0,
 			    sizeof(rankings) / sizeof(*rankings));
 	tcase_add_test(tcase, test_targets_are_not_ranked_against_each_other);
+	tcase_add_test(tcase, test_components_too_small_to_matter_are_not_judged);
+	tcase_add_test(tcase, test_other_threads_than_the_profile_s_are_told);
 	tcase_add_test(tcase, test_the_table_says_units_errors_and_remarks);
 	tcase_add_test(tcase, test_the_lines_of_the_table_are_equally_wide);
 	tcase_add_test(tcase, test_json_has_the_same_facts_and_null_for_what_is_not_known);
