@@ -5,8 +5,10 @@
 
 #include "compare.h"
 #include "runner.h"
+#include "trial_books.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +127,37 @@ static int check_model_files(const struct experiment *experiment, struct err *er
 	return 0;
 }
 
+static bool is_first_of_device(const struct experiment *experiment, size_t i)
+{
+	for (size_t j = 0; j < i; j++) {
+		const struct trial *a = &experiment->trials[i], *b = &experiment->trials[j];
+
+		if (strcmp(a->device.name, b->device.name) == 0 &&
+		    a->device.compute.threads == b->device.compute.threads &&
+		    trial_threads(a) == trial_threads(b))
+			return false;
+	}
+	return true;
+}
+
+/* A prediction for 8 threads says little of 2: told once for each device, before the wait. */
+static void warn_of_threads(const struct experiment *experiment)
+{
+	for (size_t i = 0; i < experiment->trial_count; i++) {
+		const struct trial *trial = &experiment->trials[i];
+		uint64_t profile = trial->device.compute.threads;
+
+		if (profile == trial_threads(trial) || !is_first_of_device(experiment, i))
+			continue;
+		fprintf(stderr,
+			"flashcast: warning: profile %s has compute figures of %" PRIu64
+			" threads and %u will be measured: compute is not comparable (threads: "
+			"%" PRIu64 ", or calibrate --threads %u)\n",
+			trial->device.name, profile, trial_threads(trial), profile,
+			trial_threads(trial));
+	}
+}
+
 static int run_experiment(const char *path, const struct run_args *args, bool validate,
 			  struct err *err)
 {
@@ -146,6 +179,8 @@ static int run_experiment(const char *path, const struct run_args *args, bool va
 	    choose_worlds(&options, &experiment, validate ? "both" : args->world, err) ||
 	    (options.real && check_model_files(&experiment, err)))
 		goto out;
+	if (options.sim && options.real)
+		warn_of_threads(&experiment);
 	stop_on_interrupt();
 	options.progress = progress_open(experiment.name, (double)experiment.trial_count);
 	if (runner_run(&totals, &experiment, &options, &later) && totals.done + totals.kept == 0) {

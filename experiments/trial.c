@@ -97,7 +97,13 @@ static int read_device(struct trial *trial, const struct ynode *map, struct err 
 
 	if (part_get(&part, CONFIG_DEVICE, map, err))
 		return err->code;
-	if (device_read(&trial->device, part, err) == 0)
+	/* The likeliest mistake first: what is measured on, where a profile to predict from belongs. */
+	if (part->kind == YNODE_MAP && ynode_get(part, "emulated"))
+		ynode_err(ynode_get(part, "emulated"), err,
+			  "device: an emulated device predicts nothing: name it with target: (or "
+			  "--set target=...), and give device: the profile that `flashcast "
+			  "calibrate --device` makes of it");
+	else if (device_read(&trial->device, part, err) == 0)
 		device_name(&trial->device, part->file);
 	ynode_free(part);
 	return err->code;

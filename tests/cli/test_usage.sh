@@ -47,6 +47,7 @@ expect 2 "--out needs a value" run paper/table2 -o
 expect 2 "--resume takes no value" run paper/table2 -o "$dir/x" --resume=yes
 expect 2 "no-such-experiment" run no-such-experiment -o "$dir/x"
 expect 2 "--set:1:15: unknown key windwo (did you mean window?)" run paper/table2 -o "$dir/x" --set policy.windwo=3
+expect 2 "device: an emulated device predicts nothing: name it with target:" run paper/table2 -o "$dir/x" --set device=emulated-m1-max
 expect 2 "unexpected argument 'b'" run a b -o "$dir/x"
 expect 2 "no-such-model" model synth no-such-model -o "$dir/m"
 expect 2 "--weights: got 'f8'" model synth demo-opt -o "$dir/m" --weights f8

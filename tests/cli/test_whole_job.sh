@@ -89,6 +89,12 @@ before=$(sqlite3 out/results.sqlite "select group_concat(started_at) from result
 "$flashcast" run sweep.yaml -o out --resume --no-figures >/dev/null
 [ "$before" = "$(sqlite3 out/results.sqlite "select group_concat(started_at) from results")" ]
 
+# Figures of one thread against a measurement with two: told once, and beside each line.
+"$flashcast" run sweep.yaml -o warned --no-figures --set threads=2 --set repeats=1 \
+	--set 'sweep={product: {policy: [naive, bundle]}}' >table.txt 2>err.txt
+[ "$(grep -c "warning: profile disk has compute figures of 1 threads and 2 will be measured" err.txt)" -eq 1 ]
+[ "$(grep -c "threads: profile 1, measured 2" table.txt)" -eq 2 ]
+
 # Two shards merged are the whole sweep.
 for shard in 1 2; do
 	"$flashcast" run sweep.yaml -o "shard$shard" --world sim --shard $shard/2 --no-figures >/dev/null

@@ -192,7 +192,7 @@ static const struct {
 	{"and low before high", "device.yaml", "base: m1-max\nintervals: {latency_ns: [2us, 1us]}\n",
 	 "device.yaml:2:25: intervals: latency_ns: low 2000 is above high 1000 ns"},
 	{"an emulated device predicts nothing", "device.yaml", "base: emulated-m1-max\n",
-	 "@/configs/device/emulated-m1-max.yaml:17:1: unknown key emulated (there are name, about, flash, dram, compute, origin, points, intervals, checks)"},
+	 "@/configs/device/emulated-m1-max.yaml:18:3: device: an emulated device predicts nothing: name it with target: (or --set target=...), and give device: the profile that `flashcast calibrate --device` makes of it"},
 	{"a model has no other key", "model.yaml", "base: tiny.yaml\nlayers: 3\n",
 	 "model.yaml:2:1: unknown key layers (there are name, family, layer_count, d_model, d_ffn, head_count, kv_head_count, vocab_count, position_count, activation, row_align, activity)"},
 	{"a family is one of two", "model.yaml", "base: tiny.yaml\nfamily: llama\n",
