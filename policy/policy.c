@@ -288,6 +288,11 @@ const struct region_shape *policy_region_shapes(const struct policy *policy)
 	return policy->shapes;
 }
 
+size_t policy_state_bytes(const struct policy *policy)
+{
+	return policy->residency_state_bytes;
+}
+
 uint32_t policy_capacity_rows(const struct policy *policy)
 {
 	return policy->env.capacity_rows;

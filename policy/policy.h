@@ -49,6 +49,8 @@ const void *policy_residency_params(const struct policy_config *config);
 /* A residency parameter by name as a number (window -> k); NaN when the chosen residency has no
  * such row. */
 double policy_residency_number(const struct policy_config *config, const char *name);
+/* Set a residency parameter that is a share; false when the chosen residency has no such row. */
+bool policy_residency_put(struct policy_config *config, const char *name, double value);
 /* Markdown for docs/config.md and --help: every axis, every member with its help line and
  * parameters. */
 void policy_help(FILE *out);
@@ -70,6 +72,7 @@ MUST_CHECK int policy_step(struct policy *policy, const struct demand *demand,
 
 /* Forget what the steps so far left behind (residency state): run() begins with it. */
 void policy_restart(struct policy *policy);
+size_t policy_state_bytes(const struct policy *policy); /* what a residency remembers */
 const struct policy_config *policy_config_of(const struct policy *policy);
 uint32_t policy_token_count(const struct policy *policy); /* of the trace; UINT32_MAX without one */
 struct region_shape;

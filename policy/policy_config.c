@@ -207,6 +207,21 @@ double policy_residency_number(const struct policy_config *config, const char *n
 	return NAN;
 }
 
+bool policy_residency_put(struct policy_config *config, const char *name, double value)
+{
+	const struct residency_ops *residency = policy_residency(config);
+	const struct param *row = residency->params ? param_find(residency->params, name) : NULL;
+
+	if (!row || row->type != PARAM_F64)
+		return false;
+	memcpy((unsigned char *)config->residency_params +
+		       ((const unsigned char *)policy_residency_params(config) -
+			config->residency_params) +
+		       row->offset,
+	       &value, sizeof(value));
+	return true;
+}
+
 static void members_help(const char *axis, const struct param_word *words, FILE *out)
 {
 	fprintf(out, "\n`%s` is one of\n\n", axis);

@@ -3,13 +3,17 @@
  */
 #include "live.h"
 
-#include "real_world.h"
+#include "real_probe.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Pages of the program and its libraries that are not touched yet, and the kernel's own objects; and
+ * its page tables, 8 bytes a page. */
+enum { LATER_BYTES = 14 * 1024 * 1024, PAGES_A_TABLE = 512 };
 
 /* A policy and its run over a world. */
 struct live_run {
@@ -122,6 +126,7 @@ static struct real_options world_options(const struct live *live, const struct l
 		.seed = live->o.seed,
 		.live = true,
 		.batch_most = live->o.prompt_most,
+		.tile_bytes = live->o.tile_bytes,
 	};
 }
 
@@ -197,19 +202,24 @@ static int read_shape(struct live *live, struct err *err)
 	return check_demand(live, err);
 }
 
+/* Geometry and policies: all but the world. */
+static int prepare(struct live *live, const struct live_options *options, struct err *err)
+{
+	live->o = *options;
+	assert(options->prompt_most > 0 && options->threads > 0);
+	live->decode.config = live->prompt.config = *options->config;
+	make_dense(&live->prompt.config);
+	if (read_shape(live, err) || (live->is_oracle && open_oracle(live, err)) ||
+	    policy_of(&live->prompt, live, NULL, err))
+		return err->code;
+	return policy_of(&live->decode, live, live->is_oracle ? &live->trace : NULL, err);
+}
+
 static int open_runs(struct live *live, struct err *err)
 {
-	const struct live_run *store;
-	struct real_options options;
-
-	live->decode.config = live->prompt.config = *live->o.config;
-	make_dense(&live->prompt.config);
-	if (policy_of(&live->prompt, live, NULL, err) ||
-	    policy_of(&live->decode, live, live->is_oracle ? &live->trace : NULL, err))
-		return err->code;
 	/* One store serves both: decoding keeps at least what persists. */
-	store = &live->decode;
-	options = world_options(live, store);
+	const struct real_options options = world_options(live, &live->decode);
+
 	if (real_world_open(&live->world, &options, err) ||
 	    start_run(&live->prompt, live, live->world, err))
 		return err->code;
@@ -223,17 +233,35 @@ int live_open(struct live **out, const struct live_options *options, struct err 
 	*out = NULL;
 	if (!live)
 		return err_nomem(err, "a live model", sizeof(*live));
-	live->o = *options;
-	assert(options->prompt_most > 0 && options->threads > 0);
-	if (read_shape(live, err))
-		goto fail;
 	/* The world first: an emulated device forks, and should not share large memory. */
-	if ((live->is_oracle && open_oracle(live, err)) || open_runs(live, err) ||
-	    (live->is_oracle && open_twin(live, err)))
-		goto fail;
+	if (prepare(live, options, err) || open_runs(live, err) ||
+	    (live->is_oracle && open_twin(live, err))) {
+		live_close(live);
+		return err->code;
+	}
 	*out = live;
 	return 0;
-fail:
+}
+
+int live_need(struct live_need *need, const struct live_options *options, struct err *err)
+{
+	struct live *live = calloc(1, sizeof(*live));
+	struct real_options world;
+
+	*need = (struct live_need){.program_bytes = host_resident_bytes() + LATER_BYTES};
+	if (!live)
+		return err_nomem(err, "a live model", sizeof(*live));
+	if (!prepare(live, options, err)) {
+		const struct real_need *w = &need->world;
+
+		world = world_options(live, &live->decode);
+		real_world_need(&need->world, &world);
+		need->total_bytes = need->program_bytes + w->kept_bytes + w->store_bytes +
+				    w->kv_bytes + w->scratch_bytes + w->staging_bytes +
+				    w->books_bytes;
+		need->program_bytes += need->total_bytes / PAGES_A_TABLE;
+		need->total_bytes += need->total_bytes / PAGES_A_TABLE;
+	}
 	live_close(live);
 	return err->code;
 }
@@ -262,6 +290,11 @@ uint32_t live_position(const struct live *live)
 	return live->position;
 }
 
+void live_rewind(struct live *live)
+{
+	live->position = 0;
+}
+
 const float *live_logits(const struct live *live)
 {
 	return real_world_logits(live->world);
@@ -273,19 +306,24 @@ void live_take_logits(struct live *live, void (*take)(void *arg, const struct lo
 	real_world_take_logits(live->world, take, arg);
 }
 
-static int check_ids(const struct live *live, const uint32_t *ids, uint32_t count, struct err *err)
+struct fed {
+	const uint32_t *ids;
+	uint32_t count;
+};
+
+static int check_ids(const struct live *live, const struct fed *fed, struct err *err)
 {
-	for (uint32_t i = 0; i < count; i++)
-		if (ids[i] >= live->model.vocab_count)
+	for (uint32_t i = 0; i < fed->count; i++)
+		if (fed->ids[i] >= live->model.vocab_count)
 			return err_set(err, EINVAL,
 				       "token %" PRIu32 " of position %" PRIu32
 				       ": expected an id below %" PRIu64,
-				       ids[i], live->position + i, live->model.vocab_count);
-	if (count > live->o.ctx - live->position)
+				       fed->ids[i], live->position + i, live->model.vocab_count);
+	if (fed->count > live->o.ctx - live->position)
 		return err_set(err, EDOM,
 			       "ctx: %" PRIu32 " tokens after %" PRIu32
 			       " do not fit a context of %" PRIu64,
-			       count, live->position, live->o.ctx);
+			       fed->count, live->position, live->o.ctx);
 	return 0;
 }
 
@@ -300,11 +338,12 @@ static void add_fed(struct books *books, const struct step_cost *fed)
 }
 
 /* One pass of a run over what is fed to its world. */
-static int pass(struct live_run *run, struct real_world *world, const uint32_t *ids, uint32_t count,
-		uint32_t position, struct err *err)
+static int pass(struct live *live, struct live_run *run, struct real_world *world,
+		const struct fed *fed, struct err *err)
 {
-	real_world_feed(world, ids, count, position);
-	if (run_token(run->run, run->next, err))
+	real_world_feed(world, fed->ids, fed->count, live->position);
+	/* The trace is a ring: longer texts go around it. */
+	if (run_token(run->run, run->next % (uint32_t)live->o.ctx, err))
 		return err->code;
 	run->next++;
 	add_fed(&run->books, real_world_fed(world));
@@ -312,16 +351,17 @@ static int pass(struct live_run *run, struct real_world *world, const uint32_t *
 }
 
 /* The neurons that fire at this token, into the trace's next plane. */
-static int ask_twin(struct live *live, const uint32_t *ids, uint32_t count, struct err *err)
+static int ask_twin(struct live *live, const struct fed *fed, struct err *err)
 {
 	struct twin *twin = &live->twin;
 	const size_t words = live->trace.words;
 
 	memset(twin->active, 0, live->model.layer_count * words * sizeof(*twin->active));
-	if (pass(&twin->run, twin->world, ids, count, live->position, err))
+	if (pass(live, &twin->run, twin->world, fed, err))
 		return err_where(err, "the oracle's dense twin");
-	for (uint32_t layer = 0; count == 1 && layer < live->trace.layer_count; layer++)
-		memcpy(trace_plane(&live->trace, live->decode.next, layer, 0),
+	for (uint32_t layer = 0; fed->count == 1 && layer < live->trace.layer_count; layer++)
+		memcpy(trace_plane(&live->trace, live->decode.next % live->trace.token_count, layer,
+				   0),
 		       twin->active + layer * words, words * sizeof(*twin->active));
 	return 0;
 }
@@ -332,14 +372,13 @@ static struct live_run *prompt_run(struct live *live)
 	return policy_demand(live->o.config)->dense ? &live->decode : &live->prompt;
 }
 
-static int take(struct live *live, struct live_run *run, const uint32_t *ids, uint32_t count,
-		struct books *books, struct err *err)
+static int take(struct live *live, struct live_run *run, const struct fed *fed, struct books *books,
+		struct err *err)
 {
-	if (check_ids(live, ids, count, err) ||
-	    (live->is_oracle && ask_twin(live, ids, count, err)) ||
-	    pass(run, live->world, ids, count, live->position, err))
+	if (check_ids(live, fed, err) || (live->is_oracle && ask_twin(live, fed, err)) ||
+	    pass(live, run, live->world, fed, err))
 		return err->code;
-	live->position += count;
+	live->position += fed->count;
 	*books = run->books;
 	return 0;
 }
@@ -353,12 +392,12 @@ int live_prefill(struct live *live, const uint32_t *ids, uint32_t count, struct 
 	if (prompt_run(live) == &live->prompt && live->decode.next > 0)
 		return err_set(err, EINVAL, "a prompt after %" PRIu32 " decoded tokens",
 			       live->decode.next);
-	return take(live, prompt_run(live), ids, count, books, err);
+	return take(live, prompt_run(live), &(struct fed){ids, count}, books, err);
 }
 
 int live_decode(struct live *live, uint32_t id, struct books *books, struct err *err)
 {
-	return take(live, &live->decode, &id, 1, books, err);
+	return take(live, &live->decode, &(struct fed){&id, 1}, books, err);
 }
 
 int live_finish(struct live *live, struct run_outcome *outcome, struct err *err)

@@ -12,6 +12,7 @@
 #include "policy.h"
 #include "real_emulated.h"
 #include "real_forward.h"
+#include "real_world.h"
 #include "run.h"
 
 struct live_options {
@@ -22,8 +23,24 @@ struct live_options {
 	uint32_t prompt_most; /* longest prefill, at least 1 */
 	unsigned threads;
 	uint64_t seed;
+	uint64_t tile_bytes; /* most bytes read before they are used; 0: as the engine likes */
 	FILE *decisions; /* decode's decision log as text; may be NULL */
 };
+
+/* What a live run takes of DRAM: the process as it stands (code, libraries, tokenizer) and its world.
+ * An oracle's twin is not in it. */
+struct live_need {
+	uint64_t program_bytes;
+	struct real_need world;
+	uint64_t total_bytes;
+};
+MUST_CHECK int live_need(struct live_need *need, const struct live_options *options,
+			 struct err *err);
+/* Make a run fit 'budget_bytes': smaller read buffers, then a lower cap_frac where the residency has
+ * one, else, where 'adapt_persistence', a lower persist_frac.  'options' points to 'config'.  EDOM
+ * when nothing helps, with every part of the need. */
+MUST_CHECK int live_fit(struct live_options *options, struct policy_config *config,
+			bool adapt_persistence, uint64_t budget_bytes, struct err *err);
 
 struct live;
 MUST_CHECK int live_open(struct live **out, const struct live_options *options, struct err *err);
@@ -36,6 +53,8 @@ MUST_CHECK int live_prefill(struct live *live, const uint32_t *ids, uint32_t cou
 			    struct books *books, struct err *err);
 MUST_CHECK int live_decode(struct live *live, uint32_t id, struct books *books, struct err *err);
 uint32_t live_position(const struct live *live); /* tokens taken so far */
+/* Begin a new text: the next token stands at position 0.  What is in DRAM stays there. */
+void live_rewind(struct live *live);
 /* [vocab_count] after the last token taken. */
 const float *live_logits(const struct live *live);
 /* Told every position's logits of the next prefills; NULL: no more. */

@@ -20,6 +20,7 @@ static const char *const role_names[ROLE__COUNT] = {
 	[ROLE_UP_BIAS] = "ffn_up.bias",		 [ROLE_DOWN_BIAS] = "ffn_down.bias",
 	[ROLE_TOKEN] = "token_embd.weight",	 [ROLE_POSITION] = "position_embd.weight",
 	[ROLE_HEAD_NORM] = "output_norm.weight", [ROLE_HEAD_NORM_BIAS] = "output_norm.bias",
+	[ROLE_HEAD] = "output.weight",
 };
 
 bool forward_role(enum tensor_role *role, struct model_tensor *tensor, const struct model *model,
@@ -44,7 +45,8 @@ bool forward_role(enum tensor_role *role, struct model_tensor *tensor, const str
 /* A matrix passes by; a vector is kept. */
 static bool role_is_matrix(enum tensor_role role)
 {
-	return role == ROLE_QKV || role == ROLE_OUT || role == ROLE_TOKEN || role == ROLE_POSITION;
+	return role == ROLE_QKV || role == ROLE_OUT || role == ROLE_TOKEN ||
+	       role == ROLE_POSITION || role == ROLE_HEAD;
 }
 
 static size_t round_floats(size_t count)
@@ -92,16 +94,16 @@ static void take_batch(struct forward *f, size_t *used)
 	if (most == 1)
 		return;
 	f->hidden = take(&f->memory, used, most * BATCH_ROWS);
-	f->wide = take(&f->memory, used, pool_threads(f->o.pool) * round_floats(BATCH_ROWS * f->d));
+	f->wide = take(&f->memory, used, f->threads * round_floats(BATCH_ROWS * f->d));
 }
 
 static size_t take_all(struct forward *f)
 {
-	size_t threads = pool_threads(f->o.pool), used = 0;
+	size_t used = 0;
 
 	take_batch(f, &used);
-	f->accs = take(&f->memory, &used, threads * round_floats(f->d));
-	f->scores = take(&f->memory, &used, threads * round_floats(f->o.ctx));
+	f->accs = take(&f->memory, &used, f->threads * round_floats(f->d));
+	f->scores = take(&f->memory, &used, f->threads * round_floats(f->o.ctx));
 	f->logits = take(&f->memory, &used, f->o.model->vocab_count);
 	if (!f->o.live)
 		for (unsigned i = 0; i < 2; i++)
@@ -125,20 +127,28 @@ static void fill_history(struct forward *f)
 	}
 }
 
-int forward_open(struct forward *f, const struct forward_options *options, struct err *err)
+static void set_widths(struct forward *f, const struct forward_options *options, size_t threads)
 {
 	const struct model *m = options->model;
-	size_t floats;
 
 	memset(f, 0, sizeof(*f));
 	f->o = *options;
 	if (f->o.batch_most == 0)
 		f->o.batch_most = 1;
 	assert(f->o.live || f->o.batch_most == 1);
+	f->threads = threads;
 	f->d = m->d_model;
 	f->head_dim = m->d_model / m->head_count;
 	f->kv_width = f->head_dim * m->kv_head_count;
 	f->qkv_width = f->d + 2 * f->kv_width;
+}
+
+int forward_open(struct forward *f, const struct forward_options *options, struct err *err)
+{
+	const struct model *m = options->model;
+	size_t floats;
+
+	set_widths(f, options, pool_threads(options->pool));
 	if (f->o.ctx < 1 || f->o.ctx > m->position_count)
 		return err_set(err, EINVAL,
 			       "ctx: got %" PRIu64 " tokens, expected 1 to %" PRIu64
@@ -153,6 +163,16 @@ int forward_open(struct forward *f, const struct forward_options *options, struc
 	if (!f->o.live)
 		fill_history(f);
 	return 0;
+}
+
+void forward_need(uint64_t *kv_bytes, uint64_t *scratch_bytes,
+		  const struct forward_options *options, unsigned threads)
+{
+	struct forward f;
+
+	set_widths(&f, options, threads);
+	*kv_bytes = 2 * kv_floats(&f) * sizeof(float);
+	*scratch_bytes = take_all(&f) * sizeof(float) - *kv_bytes;
 }
 
 void forward_close(struct forward *f)
@@ -190,7 +210,8 @@ void forward_embed(struct forward *f, uint32_t i, const void *row)
 		f->x[i * f->d + k] += f->out[k];
 }
 
-/* Cosines and sines of each position of the pass, theta 10000. */
+/* Cosines and sines of each position of the pass, theta 10000.  Angles are made in floats, as they
+ * were in training. */
 static void find_turns(struct forward *f)
 {
 	size_t half = f->head_dim / 2;
@@ -199,12 +220,12 @@ static void find_turns(struct forward *f)
 		return;
 	for (uint32_t p = 0; p < f->batch; p++)
 		for (size_t i = 0; i < half; i++) {
-			double turn = (f->position + p) *
-				      pow(10000, -2.0 * (double)i / (double)f->head_dim);
+			float exponent = (float)(2 * i) / (float)f->head_dim;
+			float angle = (float)(f->position + p) * (1 / powf(10000, exponent));
 			float *turns = f->turns + p * f->head_dim;
 
-			turns[i] = (float)cos(turn);
-			turns[half + i] = (float)sin(turn);
+			turns[i] = (float)cos((double)angle);
+			turns[half + i] = (float)sin((double)angle);
 		}
 }
 
@@ -412,8 +433,12 @@ void forward_rows(struct forward *f, const struct forward_rows *rows)
 	case ROLE_OUT:
 		multiply(f, f->out, f->d, f->mixed, rows);
 		break;
-	case ROLE_TOKEN:
+	case ROLE_HEAD:
 		multiply_head(f, rows);
+		break;
+	case ROLE_TOKEN:
+		if (!f->o.model->own_head)
+			multiply_head(f, rows);
 		if (!f->o.live)
 			keep_embedding(f, rows, 0, forward_token_id(f, next));
 		break;
@@ -436,7 +461,7 @@ static float *acc_of(const struct forward *f, unsigned thread)
 
 void forward_ffn_begin(struct forward *f)
 {
-	memset(f->accs, 0, pool_threads(f->o.pool) * round_floats(f->d) * sizeof(*f->accs));
+	memset(f->accs, 0, f->threads * round_floats(f->d) * sizeof(*f->accs));
 	if (f->batch > 1)
 		memset(f->out, 0, f->batch * f->d * sizeof(*f->out));
 }
@@ -534,7 +559,7 @@ void forward_ffn_store(struct forward *f, const struct store *store, uint32_t la
 
 void forward_ffn_end(struct forward *f)
 {
-	unsigned threads = pool_threads(f->o.pool);
+	unsigned threads = (unsigned)f->threads;
 
 	for (unsigned t = 0; f->batch == 1 && t < threads; t++)
 		for (size_t i = 0; i < f->d; i++)

@@ -36,6 +36,7 @@ enum tensor_role {
 	ROLE_POSITION,
 	ROLE_HEAD_NORM,
 	ROLE_HEAD_NORM_BIAS,
+	ROLE_HEAD, /* where it is not ROLE_TOKEN */
 	ROLE__COUNT
 };
 
@@ -60,7 +61,7 @@ struct logits_tile {
 
 struct forward {
 	struct forward_options o;
-	size_t d, head_dim, kv_width, qkv_width;
+	size_t d, head_dim, kv_width, qkv_width, threads;
 	float *memory;	      /* all below, one allocation */
 	float *x;	      /* [batch][d] the residual stream */
 	float *normed;	      /* [batch][d] what the next matrix is multiplied with */
@@ -90,6 +91,9 @@ enum { BATCH_ROWS = 64 };
 MUST_CHECK int forward_open(struct forward *f, const struct forward_options *options,
 			    struct err *err);
 void forward_close(struct forward *f); /* zeroed is fine */
+/* What that takes with 'threads' (options->pool is not looked at): the KV cache, and all else. */
+void forward_need(uint64_t *kv_bytes, uint64_t *scratch_bytes,
+		  const struct forward_options *options, unsigned threads);
 
 uint32_t forward_token_id(const struct forward *f, uint32_t token);
 uint32_t forward_position_row(const struct forward *f, uint32_t token); /* OPT */

@@ -145,16 +145,29 @@ void host_peak_reset(void)
 	fclose(file);
 }
 
-uint64_t host_peak_bytes(void)
+/* A line of /proc/self/status in KiB, as bytes; 0 where there is none. */
+static uint64_t status_bytes(const char *key)
 {
 	char line[LINE];
 	FILE *file = fopen("/proc/self/status", "r");
 	unsigned long long kib = 0;
 
 	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "VmHWM: %llu kB", &kib) == 1)
+		if (strncmp(line, key, strlen(key)) == 0) {
+			sscanf(line + strlen(key), ": %llu kB", &kib);
 			break;
+		}
 	if (file)
 		fclose(file);
 	return kib * 1024;
+}
+
+uint64_t host_peak_bytes(void)
+{
+	return status_bytes("VmHWM");
+}
+
+uint64_t host_resident_bytes(void)
+{
+	return status_bytes("VmRSS");
 }

@@ -99,5 +99,6 @@ char *host_name(char *text, size_t size);
  * resets nothing (0 = unknown). */
 void host_peak_reset(void);
 uint64_t host_peak_bytes(void);
+uint64_t host_resident_bytes(void); /* now */
 
 #endif

@@ -53,6 +53,22 @@ fail:
 	return err->code;
 }
 
+uint64_t store_need_bytes(enum store_kind kind, const struct model *model, enum weight_type weights,
+			  const uint32_t *capacity)
+{
+	const uint64_t row_bytes = model_row_bytes(model, weights, REGION_BUNDLE);
+	const uint64_t entry_bytes = sizeof(uint32_t) + sizeof(float);
+	uint64_t sum = 0, largest = 0;
+
+	for (uint64_t i = 0; i < model->layer_count; i++) {
+		uint64_t bytes = (capacity[i] ? capacity[i] : 1) * (row_bytes + entry_bytes);
+
+		sum += bytes;
+		largest = bytes > largest ? bytes : largest;
+	}
+	return kind == STORE_REALLOC ? sum + largest : sum;
+}
+
 void store_close(struct store *store)
 {
 	for (uint32_t i = 0; store->layers && i < store->layer_count; i++) {

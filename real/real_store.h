@@ -47,6 +47,9 @@ extern const struct store_ops store_compact, store_realloc;
 MUST_CHECK int store_open(struct store *store, enum store_kind kind, const struct model *model,
 			  enum weight_type weights, const uint32_t *capacity, struct err *err);
 void store_close(struct store *store);
+/* What that takes: for realloc with the second matrix that its largest layer needs for a moment. */
+uint64_t store_need_bytes(enum store_kind kind, const struct model *model, enum weight_type weights,
+			  const uint32_t *capacity);
 
 /* For members: copy a row's halves, id and bias to place 'at'; one copy where the halves adjoin. */
 void store_row_put(const struct store *store, struct store_layer *layer, uint32_t at,

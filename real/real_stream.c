@@ -18,24 +18,47 @@ static uint64_t most(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+static uint64_t lane_margin(const struct stream_needs *needs)
+{
+	return round_up(needs->row_most, TENSOR_ALIGN);
+}
+
+static uint64_t half_room(const struct stream_needs *needs)
+{
+	uint64_t bytes = needs->bytes < needs->tile_bytes ? needs->bytes : needs->tile_bytes;
+
+	return round_up(most(bytes / STREAM_LANES, needs->piece_most), TENSOR_ALIGN);
+}
+
+/* Each lane's pieces are full but for the last one of each slot, or of the stretch. */
+static size_t requests_most(const struct stream_needs *needs)
+{
+	return STREAM_LANES *
+	       (half_room(needs) / needs->piece_least + needs->slots_most + STREAM_LANES);
+}
+
+uint64_t stream_need_bytes(const struct stream_needs *needs)
+{
+	return STREAM_LANES * (lane_margin(needs) + half_room(needs)) +
+	       requests_most(needs) * sizeof(struct read_request) +
+	       (needs->slots_most + 1) * sizeof(uint32_t);
+}
+
 int stream_open(struct stream *stream, const struct real_model *model, struct reader *reader,
 		const struct stream_needs *needs, struct err *err)
 {
-	uint64_t bytes = needs->bytes < needs->tile_bytes ? needs->bytes : needs->tile_bytes;
 	uint64_t all;
 
 	memset(stream, 0, sizeof(*stream));
 	stream->model = model;
 	stream->reader = reader;
-	stream->margin = round_up(needs->row_most, TENSOR_ALIGN);
-	stream->room = round_up(most(bytes / STREAM_LANES, needs->piece_most), TENSOR_ALIGN);
+	stream->margin = lane_margin(needs);
+	stream->room = half_room(needs);
 	all = STREAM_LANES * (stream->margin + stream->room);
 	stream->memory = reader_alloc(reader, all);
 	if (!stream->memory)
 		return err_nomem(err, "read buffers", all);
-	/* Each lane's pieces are full but for the last one of each slot, or of the stretch. */
-	stream->request_room = STREAM_LANES * (stream->room / needs->piece_least +
-					       needs->slots_most + STREAM_LANES);
+	stream->request_room = requests_most(needs);
 	stream->requests = calloc(stream->request_room, sizeof(*stream->requests));
 	stream->slots = calloc(needs->slots_most + 1, sizeof(*stream->slots));
 	if (!stream->requests || !stream->slots)

@@ -55,6 +55,8 @@ struct stream_needs {
 MUST_CHECK int stream_open(struct stream *stream, const struct real_model *model,
 			   struct reader *reader, const struct stream_needs *needs,
 			   struct err *err);
+/* What that takes. */
+uint64_t stream_need_bytes(const struct stream_needs *needs);
 void stream_close(struct stream *stream); /* its staging goes with the reader */
 
 /* Begin: set the lanes and submit the first tile.  A plan without reads has no tile. */

@@ -16,6 +16,8 @@
 #include <time.h>
 
 enum { OUTSIDE_SLACK_BYTES = 1024 * 1024, OUTSIDE_SLACK_PART = 256 };
+/* What a thread touches of its stack, and its share of a BLAS's packing buffers. */
+enum { THREAD_BYTES = 256 * 1024 };
 
 uint64_t clock_ns(void)
 {
@@ -182,32 +184,30 @@ static int open_files(struct real_world *real, struct err *err)
 }
 
 /* The longest row that can be cut by a tile's end. */
-static uint64_t longest_row(const struct real_world *real)
+static uint64_t longest_row(const struct model *m, enum weight_type weights)
 {
-	const struct model *m = real->options.model;
-	uint64_t longest = model_row_stride(m, real->weights, REGION_BUNDLE);
+	uint64_t longest = model_row_stride(m, weights, REGION_BUNDLE);
 	static const enum region regions[] = {REGION_EMBED, REGION_ATTENTION};
 	struct model_tensor t;
 
 	for (unsigned r = 0; r < 2; r++)
-		for (uint32_t i = 0; model_tensor_at(&t, m, real->weights, regions[r], 0, i); i++)
+		for (uint32_t i = 0; model_tensor_at(&t, m, weights, regions[r], 0, i); i++)
 			if (t.row_stride > longest)
 				longest = t.row_stride;
 	return longest;
 }
 
-static int open_stream(struct real_world *real, struct err *err)
+static struct stream_needs stream_needs_of(const struct real_options *o)
 {
-	const struct policy_config *config = real->options.config;
-	const struct model *m = real->options.model;
-	uint64_t row = model_row_stride(m, real->weights, policy_layout(config)->regions[0]);
+	const struct policy_config *config = o->config;
+	const enum weight_type weights = (enum weight_type)config->weights;
+	uint64_t row = model_row_stride(o->model, weights, policy_layout(config)->regions[0]);
 	uint64_t chunk = config->chunk == CHUNK_ROW ? row : config->chunk;
 	struct stream_needs needs = {
-		.bytes = real->options.needs.read_bytes_peak,
-		.tile_bytes =
-			real->options.tile_bytes ? real->options.tile_bytes : STREAM_MOST_BYTES,
-		.row_most = longest_row(real),
-		.slots_most = (uint32_t)m->d_ffn,
+		.bytes = o->needs.read_bytes_peak,
+		.tile_bytes = o->tile_bytes ? o->tile_bytes : STREAM_MOST_BYTES,
+		.row_most = longest_row(o->model, weights),
+		.slots_most = (uint32_t)o->model->d_ffn,
 	};
 
 	needs.piece_least = chunk < row ? chunk : row;
@@ -216,6 +216,13 @@ static int open_stream(struct real_world *real, struct err *err)
 	needs.piece_most = chunk > row ? chunk : row;
 	if (config->dense_chunk > needs.piece_most)
 		needs.piece_most = config->dense_chunk;
+	return needs;
+}
+
+static int open_stream(struct real_world *real, struct err *err)
+{
+	struct stream_needs needs = stream_needs_of(&real->options);
+
 	return stream_open(&real->stream, real->model, real->reader, &needs, err);
 }
 
@@ -242,28 +249,33 @@ static int open_records(struct real_world *real, struct err *err)
 }
 
 /* Each layer gets room for the most rows that the dry run saw in it. */
+static uint32_t capacity_of(const struct real_options *o, uint64_t layer)
+{
+	uint32_t pinned = policy_pinned_rows(o->policy);
+
+	return o->needs.rows_peaks[layer] > pinned ? o->needs.rows_peaks[layer] : pinned;
+}
+
 static int open_store(struct real_world *real, struct err *err)
 {
 	const struct real_options *o = &real->options;
-	uint32_t pinned = policy_pinned_rows(o->policy);
 	uint32_t *capacity = calloc(o->model->layer_count, sizeof(*capacity));
 
 	if (!capacity)
 		return err_nomem(err, "the store", o->model->layer_count * sizeof(*capacity));
 	for (uint64_t i = 0; i < o->model->layer_count; i++)
-		capacity[i] = o->needs.rows_peaks[i] > pinned ? o->needs.rows_peaks[i] : pinned;
+		capacity[i] = capacity_of(o, i);
 	(void)!store_open(&real->store, (enum store_kind)o->config->store, o->model, real->weights,
 			  capacity, err);
 	free(capacity);
 	return err->code;
 }
 
-static int open_compute(struct real_world *real, struct err *err)
+static struct forward_options forward_options_of(const struct real_options *o)
 {
-	const struct real_options *o = &real->options;
-	struct forward_options forward = {
+	return (struct forward_options){
 		.model = o->model,
-		.weights = real->weights,
+		.weights = (enum weight_type)o->config->weights,
 		.kernels = kernels_best(),
 		.ctx = o->ctx,
 		.seed = o->seed,
@@ -271,14 +283,42 @@ static int open_compute(struct real_world *real, struct err *err)
 		.batch_most = o->batch_most,
 		.note_active = o->active != NULL,
 	};
+}
 
-	if (pool_open(&real->pool, o->threads, err))
+static int open_compute(struct real_world *real, struct err *err)
+{
+	struct forward_options forward = forward_options_of(&real->options);
+
+	if (pool_open(&real->pool, real->options.threads, err))
 		return err->code;
 	forward.pool = real->pool;
 	if (forward_open(&real->forward, &forward, err))
 		return err->code;
-	real->forward.active = o->active;
+	real->forward.active = real->options.active;
 	return 0;
+}
+
+void real_world_need(struct real_need *need, const struct real_options *o)
+{
+	const struct model *m = o->model;
+	const struct stream_needs stream = stream_needs_of(o);
+	const struct forward_options forward = forward_options_of(o);
+	uint32_t capacity[RUN_LAYERS_MOST];
+
+	assert(m->layer_count <= RUN_LAYERS_MOST);
+	for (uint64_t i = 0; i < m->layer_count; i++)
+		capacity[i] = capacity_of(o, i);
+	need->kept_bytes = policy_kept_bytes(o->policy, REGION_EMBED) +
+			   m->layer_count * policy_kept_bytes(o->policy, REGION_ATTENTION);
+	need->store_bytes =
+		store_need_bytes((enum store_kind)o->config->store, m, forward.weights, capacity);
+	forward_need(&need->kv_bytes, &need->scratch_bytes, &forward, o->threads);
+	need->staging_bytes = stream_need_bytes(&stream);
+	/* Rows to insert, records, sets; plans of every neuron; what a policy remembers. */
+	need->books_bytes = m->d_ffn * sizeof(struct store_row) +
+			    m->layer_count * (2 * m->d_model * sizeof(float) + 3 * m->d_ffn / 8) +
+			    policy_state_bytes(o->policy) +
+			    (o->config->in_flight + o->threads) * THREAD_BYTES;
 }
 
 /* What others have counted until now; not knowing is fine until reconcile. */

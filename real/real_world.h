@@ -30,6 +30,18 @@ struct real_options {
 	uint64_t *active;    /* noted, when not NULL: [layer][bits_words(d_ffn)] neurons that fire */
 };
 
+/* What a world takes of DRAM, part by part. */
+struct real_need {
+	uint64_t kept_bytes;	/* weights that always stay */
+	uint64_t store_bytes;	/* FFN rows, at most */
+	uint64_t kv_bytes;	/* KV cache of ctx tokens */
+	uint64_t scratch_bytes; /* activations, of the longest prompt */
+	uint64_t staging_bytes; /* read buffers and requests */
+	uint64_t books_bytes;	/* tables, policy state, threads' stacks */
+};
+/* Of these options, before anything is opened. */
+void real_world_need(struct real_need *need, const struct real_options *options);
+
 extern const struct world_ops world_real; /* 'world' is a struct real_world * */
 
 struct real_world;
