@@ -170,7 +170,12 @@ static uint64_t length_of(const struct model *m, enum length length)
 	return 0;
 }
 
-enum { IN_OPT = 1 << MODEL_OPT, IN_FALCON = 1 << MODEL_FALCON, IN_BOTH = IN_OPT | IN_FALCON };
+enum {
+	IN_OPT = 1 << MODEL_OPT,
+	IN_FALCON = 1 << MODEL_FALCON,
+	IN_BOTH = IN_OPT | IN_FALCON,
+	OWN_HEAD = 1 << 8, /* only in models that have one */
+};
 
 struct shape {
 	const char *name; /* of a layer: after "blk.N." */
@@ -183,6 +188,7 @@ static const struct shape embed_shapes[] = {
 	{"position_embd.weight", IN_OPT, LEN_MODEL, LEN_POSITION},
 	{"output_norm.weight", IN_BOTH, LEN_MODEL, LEN_ONE},
 	{"output_norm.bias", IN_BOTH, LEN_MODEL, LEN_ONE},
+	{"output.weight", IN_BOTH | OWN_HEAD, LEN_MODEL, LEN_VOCAB},
 	{NULL, 0, 0, 0},
 };
 
@@ -253,6 +259,8 @@ static uint64_t tensor_end(const struct model_tensor *t)
 
 static bool shape_is_of(const struct shape *shape, const struct model *m)
 {
+	if (shape->families & OWN_HEAD && !m->own_head)
+		return false;
 	return (shape->families >> m->family & 1) != 0;
 }
 

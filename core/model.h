@@ -43,7 +43,7 @@ extern const struct param_table model_table;
 MUST_CHECK int model_read(struct model *model, const struct ynode *map, struct err *err);
 
 enum region {
-	REGION_EMBED,	  /* token embeddings (also the head), positions, final norm */
+	REGION_EMBED, /* token embeddings (mostly also the head), positions, final norm, own head */
 	REGION_ATTENTION, /* of one layer: attention, norms, every bias of the layer */
 	REGION_UP,	  /* of one layer, layout split: up rows, one a neuron */
 	REGION_DOWN,	  /* of one layer, layout split: down columns, one a neuron */

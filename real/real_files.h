@@ -42,6 +42,7 @@ bool file_tensors_next(struct file_tensors *it);
 void file_tensor_gguf(struct gguf_tensor *to, const struct file_tensors *it);
 
 /* Keys "<family>.<part>" in the model's words. Returns 'key'. */
+#define OWN_HEAD_KEY "flashcast.own_head"
 enum { FILE_KEY = 96 };
 struct file_key {
 	const char *part;

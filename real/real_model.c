@@ -67,6 +67,8 @@ static int read_shape(const struct gguf *gguf, struct model *m, enum weight_type
 	if (gguf_has(gguf, activation) &&
 	    read_word(gguf, activation, activation_words, &m->activation, err))
 		return err->code;
+	if (gguf_has(gguf, OWN_HEAD_KEY) && gguf_bool(gguf, OWN_HEAD_KEY, &m->own_head, err))
+		return err->code;
 	*weights = (enum weight_type)type;
 	snprintf(m->name, sizeof(m->name), "%s", name);
 	for (const struct file_key *row = file_keys; row->part; row++) {
@@ -90,6 +92,9 @@ static int check_expected(const struct gguf *gguf, const struct model *got,
 		return err_set(err, EINVAL, "%s: activation: got %s, expected %s", gguf_path(gguf),
 			       word_text(activation_words, got->activation),
 			       word_text(activation_words, want->activation));
+	if (got->own_head != want->own_head)
+		return err_set(err, EINVAL, "%s: own_head: got %s, expected %s", gguf_path(gguf),
+			       got->own_head ? "true" : "false", want->own_head ? "true" : "false");
 	for (size_t i = 0; i < model_table.count; i++) {
 		const struct param *row = &model_table.rows[i];
 		uint64_t a, b;

@@ -183,6 +183,7 @@ static void head_keys(struct gguf_head *head, const struct writer *w, const stru
 	gguf_head_text(head, "flashcast.layout", map->layout ? map->layout->name : "base");
 	gguf_head_text(head, "flashcast.weights", weight_type_words[map->weights].text);
 	gguf_head_text(head, "flashcast.activation", activation_words[m->activation].text);
+	gguf_head_bool(head, OWN_HEAD_KEY, m->own_head);
 	gguf_head_number(head, "flashcast.row_align", (uint32_t)m->row_align);
 	gguf_head_text(head, "flashcast.source", w->options->source);
 	/* Both are known at the end. */

@@ -132,10 +132,11 @@ static int read_tokenizer(struct import *im, struct err *err)
 	return 0;
 }
 
-/* The head is the embedding, or there is none of its own. */
+/* The head is the embedding, or a matrix of its own.  Checkpoints repeat the embedding as the head, and may say
+ * that the two are one and hold two. */
 static int check_head(struct import *im, struct err *err)
 {
-	const struct source *s = &im->source;
+	struct source *s = &im->source;
 	struct head_difference d;
 
 	if (!s->head && !s->config.tied && !im->gguf)
@@ -147,13 +148,14 @@ static int check_head(struct import *im, struct err *err)
 		return 0;
 	if (import_compare_head(im->rows, &d, err))
 		return err->code;
-	if (d.differs)
-		return err_set(err, ENOTSUP,
-			       "%s: tensor '%s' is another matrix than '%s', which is not "
-			       "supported: row %" PRIu64 ", column %" PRIu64
-			       ": got %g, expected %g",
-			       im->from, s->head->name, s->embedding->name, d.row, d.column, d.head,
-			       d.embedding);
+	if (d.differs && s->config.tied)
+		return err_set(err, EBADMSG,
+			       "%s: tensor '%s': row %" PRIu64 ", column %" PRIu64
+			       ": got %g, expected %g as in '%s': the config says that they are "
+			       "one (tie_word_embeddings)",
+			       im->from, s->head->name, d.row, d.column, d.head, d.embedding,
+			       s->embedding->name);
+	s->config.model.own_head = d.differs;
 	return 0;
 }
 

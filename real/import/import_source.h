@@ -25,7 +25,8 @@ struct source {
 	struct hf_config config;
 	const struct source_names *names;
 	const char *prefix;
-	const struct checkpoint_tensor *embedding, *head; /* head NULL: there is none */
+	const struct checkpoint_tensor *embedding;
+	const struct checkpoint_tensor *head; /* whatever it holds; NULL: there is none */
 };
 
 /* Finds the prefix and holds every tensor against the geometry: EBADMSG names one that is missing, has another

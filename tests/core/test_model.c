@@ -73,6 +73,23 @@ START_TEST(test_the_parts_of_a_model_have_the_papers_shares)
 }
 END_TEST
 
+/* Falcon checkpoints saved untied: 7,217,189,760 parameters, as the index of one says (paper.md 11). */
+START_TEST(test_a_head_of_its_own_is_one_matrix_more)
+{
+	struct model model;
+	struct model_tensor t;
+	uint32_t i = 0;
+
+	load_model(&model, "falcon-7b");
+	model.own_head = true;
+	ck_assert_uint_eq(model_param_count(&model), UINT64_C(7217189760));
+	while (model_tensor_at(&t, &model, WEIGHT_F16, REGION_EMBED, 0, i))
+		i++;
+	ck_assert_str_eq(t.name, "output.weight"); /* after the norm that comes before it */
+	ck_assert_uint_eq(t.dims[1], model.vocab_count);
+}
+END_TEST
+
 START_TEST(test_the_demo_has_half_a_gibibyte_of_ffn)
 {
 	struct model model;
@@ -375,6 +392,7 @@ static void add_tests(TCase *tcase)
 			    COUNT(totals));
 	tcase_add_loop_test(tcase, test_the_parts_of_a_model_have_the_papers_shares, 0,
 			    COUNT(shares));
+	tcase_add_test(tcase, test_a_head_of_its_own_is_one_matrix_more);
 	tcase_add_test(tcase, test_the_demo_has_half_a_gibibyte_of_ffn);
 	tcase_add_loop_test(tcase, test_ffn_rows_are_padded_to_what_direct_reads_need, 0,
 			    COUNT(rows));

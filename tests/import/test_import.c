@@ -71,6 +71,7 @@ static struct origin opt_origin(const char *ours, uint64_t i)
 		{"token_embd.weight", "embed_tokens.weight", false},
 		{"position_embd.weight", "embed_positions.weight", false},
 		{"output_norm.weight", "final_layer_norm.weight", false},
+		{"output.weight", "lm_head.weight", false},
 		{"output_norm.bias", "final_layer_norm.bias", false},
 		{"attn_norm.weight", "self_attn_layer_norm.weight", true},
 		{"attn_norm.bias", "self_attn_layer_norm.bias", true},
@@ -108,6 +109,7 @@ static struct origin falcon_origin(const char *ours, uint64_t i)
 	} plain[] = {
 		{"token_embd.weight", "word_embeddings.weight", false},
 		{"output_norm.weight", "ln_f.weight", false},
+		{"output.weight", "lm_head.weight", false},
 		{"output_norm.bias", "ln_f.bias", false},
 		{"attn_norm.weight", "input_layernorm.weight", true},
 		{"attn_norm.bias", "input_layernorm.bias", true},
@@ -131,6 +133,8 @@ static double expected(enum model_family family, const char *prefix, const char 
 	struct origin o = family == MODEL_OPT ? opt_origin(part, i) : falcon_origin(part, i);
 	char name[TC_NAME];
 
+	if (strcmp(ours, "output.weight") == 0)
+		return tc_value("lm_head.weight", i, in);
 	if (o.of_layer)
 		snprintf(name, sizeof(name), "%s%s.%u.%s", prefix,
 			 family == MODEL_OPT ? "layers" : "h", layer, o.end);
@@ -556,6 +560,41 @@ START_TEST(a_falcon_of_llama_cpp_imports_from_its_file)
 }
 END_TEST
 
+/* OPT, Falcon, and a GGUF file, which does not say whether the head is the embedding. */
+START_TEST(a_head_of_its_own_is_kept)
+{
+	struct import_options options = options_for(-1);
+	struct tiny_checkpoint tc, gguf;
+	struct import_report report;
+	char path[TINY_PATH + 32];
+	struct err err = {0};
+
+	make_checkpoint(&tc, _i ? MODEL_FALCON : MODEL_OPT, _i ? "transformer." : "decoder.", NULL);
+	tc_add(&tc, "", "lm_head.weight", TC_VOCAB, TC_D);
+	snprintf(path, sizeof(path), "%s", from);
+	if (_i < 2) {
+		tc_write(&tc, from);
+		tc_config(from, _i ? tc_falcon_config : tc_opt_config, "{",
+			  "{\"tie_word_embeddings\": false,");
+	} else {
+		make_gguf(&gguf, &tc, WEIGHT_F32);
+		snprintf(path, sizeof(path), "%s/x.gguf", from);
+		write_gguf(&gguf, path);
+	}
+	ck_ok(model_import(to, path, &options, &report, &err));
+	ck_assert(report.model.own_head);
+	check_weights(_i ? "transformer." : "decoder.", WEIGHT_F32, NULL);
+	/* The same matrix twice is one. */
+	tc.tensors[tc.count - 1].values_of = tc.tensors[0].name;
+	if (_i == 2)
+		return;
+	tc_write(&tc, from);
+	ck_ok(model_import(to, path, &options, &report, &err));
+	ck_assert(!report.model.own_head);
+	check_weights(_i ? "transformer." : "decoder.", WEIGHT_F32, NULL);
+}
+END_TEST
+
 START_TEST(the_user_is_told_what_a_model_lacks)
 {
 	struct tiny_checkpoint tc;
@@ -701,6 +740,7 @@ int main(void)
 	tcase_add_loop_test(tcase, what_transformers_saved_is_what_the_model_holds, 0,
 			    sizeof(saved) / sizeof(saved[0]));
 	tcase_add_loop_test(tcase, a_falcon_of_llama_cpp_imports_from_its_file, 0, 4);
+	tcase_add_loop_test(tcase, a_head_of_its_own_is_kept, 0, 3);
 	tcase_add_test(tcase, the_user_is_told_what_a_model_lacks);
 	tcase_add_test(tcase, a_stopped_import_leaves_nothing);
 	tcase_add_test(tcase, a_killed_import_leaves_nothing_that_looks_whole);
