@@ -21,6 +21,14 @@ if(FLASH_COVERAGE)
 	target_link_options(flash_warnings INTERFACE --coverage)
 endif()
 
+if(FLASH_FUZZ)
+	if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+		message(FATAL_ERROR "FLASH_FUZZ needs clang, whose libFuzzer it uses (got ${CMAKE_C_COMPILER_ID}): use the fuzz preset")
+	endif()
+	# Each library tells the fuzzer what it reached; only the targets of flash_fuzz() have its main().
+	target_compile_options(flash_warnings INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # Simulated results repeat to the bit: no fused or reordered floating point there.
 add_library(flash_exact_math INTERFACE)
 target_compile_options(flash_exact_math INTERFACE -fno-fast-math -ffp-contract=off)
@@ -51,4 +59,26 @@ function(flash_test name source)
 	# Exit status 77 says that this host lacks what the test needs (direct I/O, a cgroup, ...).
 	set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} SKIP_RETURN_CODE 77
 		LABELS "${T_LABELS}" ENVIRONMENT "FLASHCAST_CONFIGS=${PROJECT_SOURCE_DIR}/configs")
+endfunction()
+
+# flash_fuzz(NAME fuzz_x.c LIBS ... SEEDS files...) - one libFuzzer target: one parser, fed with bytes
+# Its test starts from the seeds, runs FLASH_FUZZ_SECONDS and fails on any finding.
+function(flash_fuzz name source)
+	cmake_parse_arguments(F "" "" "LIBS;SEEDS" ${ARGN})
+	add_executable(${name} ${source})
+	target_link_libraries(${name} PRIVATE ${F_LIBS} flash_warnings)
+	target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+	# What it finds of new paths stays in the build folder, for the next run.
+	set(corpus ${CMAKE_CURRENT_BINARY_DIR}/${name}-corpus)
+	set(seeds ${CMAKE_CURRENT_BINARY_DIR}/${name}-seeds)
+	file(MAKE_DIRECTORY ${corpus} ${seeds})
+	foreach(seed ${F_SEEDS})
+		file(RELATIVE_PATH flat ${PROJECT_SOURCE_DIR} ${seed})
+		string(REPLACE "/" "_" flat ${flat})
+		configure_file(${seed} ${seeds}/${flat} COPYONLY)
+	endforeach()
+	add_test(NAME ${name} COMMAND ${name} -max_total_time=${FLASH_FUZZ_SECONDS} -timeout=10
+		-rss_limit_mb=2048 -print_final_stats=1 ${corpus} ${seeds})
+	math(EXPR timeout "${FLASH_FUZZ_SECONDS} + 120")
+	set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS fuzz)
 endfunction()

@@ -158,15 +158,16 @@ static int by_place(const void *a, const void *b)
 	return (x->tensor.bytes > y->tensor.bytes) - (x->tensor.bytes < y->tensor.bytes);
 }
 
-/* Each byte of the data belongs to one tensor. */
-static int check_cover(struct checkpoint_entry *entries, size_t count, uint64_t data_bytes,
+/* Each byte of the data belongs to one of the tensors from 'first' on. */
+static int check_cover(const struct checkpoint *checkpoint, size_t first, uint64_t data_bytes,
 		       const char *path, struct err *err)
 {
+	struct checkpoint_entry *entries = checkpoint->entries; /* NULL when there are none */
 	uint64_t end = 0;
 
-	if (count > 0)
-		qsort(entries, count, sizeof(*entries), by_place);
-	for (size_t i = 0; i < count; i++) {
+	if (checkpoint->entry_count > first)
+		qsort(entries + first, checkpoint->entry_count - first, sizeof(*entries), by_place);
+	for (size_t i = first; i < checkpoint->entry_count; i++) {
 		if (entries[i].at < end)
 			return err_set(err, EBADMSG,
 				       "%s: tensor '%s' begins at data byte %" PRIu64
@@ -208,8 +209,7 @@ static int take_header(struct checkpoint *checkpoint, struct checkpoint_part *pa
 		    checkpoint_add(checkpoint, &entry, err))
 			return err->code;
 	}
-	if (check_cover(checkpoint->entries + first, checkpoint->entry_count - first,
-			header->data_bytes, part->path, err))
+	if (check_cover(checkpoint, first, header->data_bytes, part->path, err))
 		return err->code;
 	for (size_t i = first; i < checkpoint->entry_count; i++)
 		checkpoint->entries[i].at += LENGTH_BYTES + header->text_bytes;

@@ -34,6 +34,7 @@ static const struct {
 	{"space first", " {}", 0, EBADMSG, "no safetensors file: the header begins with no '{'"},
 	{"empty header", "", 0, EBADMSG, "no safetensors file: the header begins with no '{'"},
 	{"no tensor", "{}", 0, EBADMSG, "holds no tensor"},
+	{"data without a tensor", "{}", 5, EBADMSG, "tensors end at data byte 0, expected 5, the end of the file"},
 	{"cut JSON", "{\"w\":{\"dtype\":\"F32\"", 0, EBADMSG, "model.safetensors: header, line 1, column 19: '}' expected near end of file"},
 	{"text after JSON", HEAD("w", F32("[1]", "0", "4")) "x", 4, EBADMSG, "end of file expected near 'x'"},
 	{"a terminal's command", "{\x1b[2J}", 0, EBADMSG, "string or '}' expected near '?'"},
