@@ -298,7 +298,9 @@ static int check_schema(struct results *r, struct err *err)
 static int prepare_all(struct results *r, struct err *err)
 {
 	if (db_prepare(&r->db, &r->find,
-		       "SELECT id, repeats FROM results WHERE trial_hash = ? AND world = ?", err) ||
+		       "SELECT id, repeats, weights_digest FROM results WHERE trial_hash = ? AND "
+		       "world = ?",
+		       err) ||
 	    db_prepare(&r->db, &r->drop, "DELETE FROM results WHERE id = ?", err) ||
 	    db_prepare(&r->db, &r->drop_tokens, "DELETE FROM tokens WHERE result_id = ?", err) ||
 	    prepare_written(r, &r->insert, write_insert, err) ||
@@ -369,6 +371,7 @@ void results_close(struct results *results)
 struct found {
 	int64_t id; /* -1: no such row */
 	uint64_t repeats;
+	char weights_digest[DIGEST_TEXT];
 };
 
 static int find_row(struct results *r, const char *trial_hash, const char *world,
@@ -380,10 +383,15 @@ static int find_row(struct results *r, const char *trial_hash, const char *world
 	sqlite3_bind_text(r->find, 1, trial_hash, -1, SQLITE_STATIC);
 	sqlite3_bind_text(r->find, 2, world, -1, SQLITE_STATIC);
 	code = sqlite3_step(r->find);
-	if (code == SQLITE_ROW) /* an absent number of repeats reads as 0 */
-		*found = (struct found){sqlite3_column_int64(r->find, 0),
-					(uint64_t)sqlite3_column_int64(r->find, 1)};
-	else if (code != SQLITE_DONE)
+	if (code == SQLITE_ROW) {
+		const char *digest = (const char *)sqlite3_column_text(r->find, 2);
+
+		found->id = sqlite3_column_int64(r->find, 0);
+		/* an absent number of repeats reads as 0 */
+		found->repeats = (uint64_t)sqlite3_column_int64(r->find, 1);
+		snprintf(found->weights_digest, sizeof(found->weights_digest), "%s",
+			 digest ? digest : "");
+	} else if (code != SQLITE_DONE)
 		db_err(&r->db, err, "look up a row");
 	sqlite3_reset(r->find);
 	sqlite3_clear_bindings(r->find);
@@ -401,14 +409,15 @@ static int find_id(struct results *r, const char *trial_hash, const char *world,
 }
 
 bool results_have(struct results *results, const char *trial_hash, const char *world,
-		  uint64_t repeats)
+		  uint64_t repeats, const char *weights_digest)
 {
 	struct err err = {0};
 	struct found found;
 
 	/* What cannot be read is not there: the trial runs again, and its row replaces this one. */
 	return find_row(results, trial_hash, world, &found, &err) == 0 && found.id >= 0 &&
-	       found.repeats >= repeats;
+	       found.repeats >= repeats &&
+	       (!weights_digest || strcmp(found.weights_digest, weights_digest) == 0);
 }
 
 /* SQLite's integers are signed. */

@@ -65,10 +65,11 @@ struct results;
 MUST_CHECK int results_open(struct results **out, const char *dir, struct err *err);
 void results_close(struct results *results); /* NULL is fine */
 
-/* False as well when that cannot be told: the trial runs again and replaces its row. */
-/* Whether there is a row of at least 'repeats' measurements (0 = of any number). */
+/* Whether there is a row of at least 'repeats' measurements (0 = of any number) with these weights
+ * (NULL: whatever they were).  False as well when that cannot be told: the trial runs again and
+ * replaces its row. */
 bool results_have(struct results *results, const char *trial_hash, const char *world,
-		  uint64_t repeats);
+		  uint64_t repeats, const char *weights_digest);
 /* Insert or replace one row (it stands last then) and its tokens in one transaction, durable on
  * return. trial_hash and world may not be empty, numbers not above 2^63-1 (EINVAL), tokens not
  * there twice. ENOSPC and EIO lose only this row. */

@@ -32,6 +32,7 @@ struct runner {
 	struct results *results;
 	double trial_units;		   /* progress of one trial in one world */
 	uint64_t real_repeats, real_again; /* measured, and measured again since polluted */
+	bool other_weights;		   /* --resume met a row of theirs */
 	char first_failure[1200];
 	struct err last_failure;
 	pthread_mutex_t lock; /* of everything above and of the slots' order */
@@ -109,13 +110,34 @@ static int slot_add(struct runner *runner, const struct trial *trial, struct err
 	return 0;
 }
 
-/* --resume keeps a row that measured at least as often as is asked for now. */
-static bool row_is_kept(const struct runner *runner, const struct trial *trial, const char *world)
+/* Kept when it measured at least as often as is asked for now, with the weights that are there
+ * now.  Where those cannot be told the trial runs, and says why it cannot. */
+static bool real_row_is_kept(struct runner *runner, const struct trial *trial)
 {
-	bool real = strcmp(world, "real") == 0;
+	char digest[DIGEST_TEXT];
+	struct err err = {0};
+	uint64_t repeats = trial->run.repeats;
 
-	return runner->options->resume &&
-	       results_have(runner->results, trial->hash, world, real ? trial->run.repeats : 0);
+	if (!results_have(runner->results, trial->hash, "real", repeats, NULL) ||
+	    trial_weights_digest(digest, trial, &err))
+		return false;
+	if (results_have(runner->results, trial->hash, "real", repeats, digest))
+		return true;
+	if (!runner->other_weights)
+		progress_note(runner->options->progress,
+			      "rows of other weights than those in '%s' are measured again",
+			      trial->run.model_files);
+	runner->other_weights = true;
+	return false;
+}
+
+static bool row_is_kept(struct runner *runner, const struct trial *trial, const char *world)
+{
+	if (!runner->options->resume)
+		return false;
+	if (strcmp(world, "real") == 0)
+		return real_row_is_kept(runner, trial);
+	return results_have(runner->results, trial->hash, world, 0, NULL);
 }
 
 /* Trials of this shard that have no row yet. */
@@ -249,6 +271,9 @@ static int real_merge(struct slot *slot, const struct result_row *once, struct e
 	if (done > 0 && strcmp(so_far.decision_hash, once->decision_hash) != 0)
 		return err_set(err, EPROTO, "a repeat decided %s, expected %s as in those before",
 			       once->decision_hash, so_far.decision_hash);
+	if (done > 0 && strcmp(so_far.weights_digest, once->weights_digest) != 0)
+		return err_set(err, EPROTO, "a repeat read weights %s, expected %s as before",
+			       once->weights_digest, so_far.weights_digest);
 	*row = *once;
 	slot->repeats_done++;
 	if (done <= 0)

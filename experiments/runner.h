@@ -25,7 +25,8 @@ struct runner_options {
 	const char *dir;
 	bool sim, real; /* worlds to run: the experiment's, narrowed by --world */
 	unsigned jobs;	/* 0 = all cores */
-	bool resume;	/* keep rows that are there; without it an existing row is replaced */
+	bool resume;	/* keep rows that are there (real: of the same weights); without it an
+			   existing row is replaced */
 	unsigned shard, shard_count; /* run trials i with i % count == shard - 1; count 0 = all */
 	bool layers;		     /* per-layer token lines too */
 	bool decisions;		     /* decision logs as text */

@@ -84,10 +84,10 @@ void trial_real_close(struct trial_real *real); /* NULL is fine */
  * which no clock is held to.  After a failure only closing is left. */
 MUST_CHECK int trial_real_repeat(struct trial_real *real, struct result_row *row,
 				 struct token_list *list, uint32_t repeat, struct err *err);
-/* Open, one repeat, close. */
-MUST_CHECK int trial_run_real(struct result_row *row, struct token_list *list,
-			      const struct trial *trial, struct trace_cache *cache, uint32_t repeat,
-			      struct err *err);
+/* Of the weights that the trial would read (32 hexadecimal digits): trial_hash knows the geometry
+ * alone, since sim has no weights, and a row of other weights is another measurement. */
+MUST_CHECK int trial_weights_digest(char digest[DIGEST_TEXT], const struct trial *trial,
+				    struct err *err);
 
 /* After the summary of a sim row: how far the prediction may be off, from its profile's own errors,
  * into spread_frac: the flash fit's on the share that waits for flash, the noise floor of the

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trial_real.c - one repeat of a trial in the real world, watched for foreign traffic */
+#include "real_model.h"
 #include "real_probe.h"
 #include "real_world.h"
 #include "trial_books.h"
@@ -32,6 +33,27 @@ static int model_folder(char path[PATH_MAX], const struct trial *trial, struct e
 	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
 		snprintf(path, PATH_MAX, "%s", trial->run.model_files);
 	return 0;
+}
+
+static int folder_digest(char digest[DIGEST_TEXT], const char *folder, const struct trial *trial,
+			 struct err *err)
+{
+	struct real_model *rm;
+
+	if (real_model_open(&rm, folder, policy_layout(&trial->policy), &trial->model, err))
+		return err->code;
+	memcpy(digest, real_model_digest(rm), DIGEST_TEXT);
+	real_model_close(rm);
+	return 0;
+}
+
+int trial_weights_digest(char digest[DIGEST_TEXT], const struct trial *trial, struct err *err)
+{
+	char folder[PATH_MAX];
+
+	if (model_folder(folder, trial, err))
+		return err->code;
+	return folder_digest(digest, folder, trial, err);
 }
 
 static struct run_options run_options_of(const struct trial *trial, struct policy *policy)
@@ -70,6 +92,7 @@ struct trial_real {
 	struct real_world *world;
 	struct trial_drain drain;
 	bool is_used;
+	char weights_digest[DIGEST_TEXT];
 	char logged_hash[DIGEST_TEXT]; /* of the decision log that was written; "" = none */
 };
 
@@ -104,7 +127,9 @@ int trial_real_open(struct trial_real **out, const struct trial *trial, struct t
 		return err_nomem(err, "a real trial", sizeof(*real));
 	real->trial = trial;
 	host_peak_reset();
-	if (model_folder(real->folder, trial, err) || trace_cache_get(cache, trial, &trace, err) ||
+	if (model_folder(real->folder, trial, err) ||
+	    folder_digest(real->weights_digest, real->folder, trial, err) ||
+	    trace_cache_get(cache, trial, &trace, err) ||
 	    policy_open(&real->policy, &trial->policy, &trial->model, trace, err) ||
 	    open_world(real, err)) {
 		trial_real_close(real);
@@ -174,6 +199,7 @@ static int run_watched(struct trial_real *real, struct result_row *row, struct t
 	foreign = traffic_foreign_frac(&before, &after, &row->steal_frac);
 	row->polluted = !real->trial->target.is_emulated && foreign > FOREIGN_FRAC_MAX;
 	trial_books_put(row, books, real->trial, &outcome);
+	memcpy(row->weights_digest, real->weights_digest, DIGEST_TEXT);
 	row->dram_peak_bytes = host_peak_bytes();
 	return 0;
 }
@@ -199,16 +225,4 @@ int trial_real_repeat(struct trial_real *real, struct result_row *row, struct to
 	    (run_logged(real, list->decisions, err) || store_empty(real, err)))
 		return err->code;
 	return run_watched(real, row, &books, err);
-}
-
-int trial_run_real(struct result_row *row, struct token_list *list, const struct trial *trial,
-		   struct trace_cache *cache, uint32_t repeat, struct err *err)
-{
-	struct trial_real *real;
-
-	if (trial_real_open(&real, trial, cache, err))
-		return err->code;
-	(void)!trial_real_repeat(real, row, list, repeat, err);
-	trial_real_close(real);
-	return err->code;
 }

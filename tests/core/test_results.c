@@ -180,7 +180,7 @@ static void assert_rows(struct results *results, uint64_t first, uint64_t count,
 	for (uint64_t i = 0; i < count; i++) {
 		make_row(&want, first + i, world);
 		assert_same_row(&rows[i], &want);
-		ck_assert(results_have(results, want.trial_hash, world, 0));
+		ck_assert(results_have(results, want.trial_hash, world, 0, NULL));
 		assert_tokens(results, first + i, world, TOKENS);
 	}
 	free(rows);
@@ -328,12 +328,15 @@ START_TEST(test_only_rows_that_stand_are_had)
 
 	must_put(results, 5, "sim");
 	make_row(&row, 5, "sim");
-	ck_assert(results_have(results, row.trial_hash, "sim", 0));
-	ck_assert(!results_have(results, row.trial_hash, "real", 0));
-	ck_assert(results_have(results, row.trial_hash, "sim", row.repeats));
-	ck_assert(!results_have(results, row.trial_hash, "sim", row.repeats + 1));
-	ck_assert(!results_have(results, "", "sim", 0));
-	ck_assert(!results_have(results, "' OR 1=1 --", "sim", 0));
+	ck_assert(results_have(results, row.trial_hash, "sim", 0, NULL));
+	ck_assert(!results_have(results, row.trial_hash, "real", 0, NULL));
+	ck_assert(results_have(results, row.trial_hash, "sim", row.repeats, NULL));
+	ck_assert(!results_have(results, row.trial_hash, "sim", row.repeats + 1, NULL));
+	ck_assert(results_have(results, row.trial_hash, "sim", 0, row.weights_digest));
+	ck_assert(!results_have(results, row.trial_hash, "sim", 0, "other"));
+	ck_assert(!results_have(results, row.trial_hash, "sim", 0, ""));
+	ck_assert(!results_have(results, "", "sim", 0, NULL));
+	ck_assert(!results_have(results, "' OR 1=1 --", "sim", 0, NULL));
 	ck_assert_int_eq(results_tokens(results, "none", "sim", &tokens, &count, &err), 0);
 	ck_assert_uint_eq(count, 0);
 	free(tokens);
@@ -870,7 +873,7 @@ static int sweep(uint64_t rows, int told)
 		fprintf(stderr, "%s\n", err.msg);
 	for (uint64_t n = 0; n < rows && !err.code; n++) {
 		make_row(&row, n, "sim");
-		if (results_have(results, row.trial_hash, "sim", 0))
+		if (results_have(results, row.trial_hash, "sim", 0, NULL))
 			continue;
 		if (put(results, n, "sim", TOKENS, &err))
 			fprintf(stderr, "%s\n", err.msg);

@@ -29,11 +29,11 @@ static const char quick_yaml[] =
 	"name: quick\n"
 	"emulated: {unit_ns: 5us, host_ns: 5us, stall_frac: 0, retry_frac: 0}\n";
 
-static void synthesise(void)
+static void synthesise(const char *dir, uint64_t seed)
 {
 	const struct layout_ops *const layouts[] = {&layout_split, &layout_bundle};
 	struct synth_options options = {
-		.weights = WEIGHT_F16, .layouts = layouts, .layout_count = 2, .seed = 7};
+		.weights = WEIGHT_F16, .layouts = layouts, .layout_count = 2, .seed = seed};
 	struct model model;
 	struct ynode *map;
 	struct err err = {0};
@@ -43,9 +43,7 @@ static void synthesise(void)
 	ck_assert_msg(model_read(&model, map, &err) == 0, "%s", err.msg);
 	ynode_free(map);
 	options.model = &model;
-	ck_assert_int_eq(mkdir("weights", 0777), 0);
-	ck_assert_msg(real_model_synth("weights/f16", &options, &err) == 0, "%s", err.msg);
-	scratch_write("quick.yaml", quick_yaml);
+	ck_assert_msg(real_model_synth(dir, &options, &err) == 0, "%s", err.msg);
 }
 
 static struct experiment experiment;
@@ -53,7 +51,9 @@ static struct experiment experiment;
 static void start(void)
 {
 	scratch_open();
-	synthesise();
+	ck_assert_int_eq(mkdir("weights", 0777), 0);
+	synthesise("weights/f16", 7);
+	scratch_write("quick.yaml", quick_yaml);
 	scratch_experiment(&experiment, BOTH);
 }
 
@@ -214,6 +214,41 @@ START_TEST(test_rows_of_both_worlds_are_kept_on_resume)
 }
 END_TEST
 
+START_TEST(test_rows_of_other_weights_are_measured_again)
+{
+	struct runner_totals totals;
+	struct result_row *rows;
+	size_t count;
+	char first[RESULT_TEXT] = "", second[RESULT_TEXT] = "";
+
+	run_both(false);
+	for (int again = 0; again < 2; again++) {
+		rows = rows_of(&count);
+		ck_assert_uint_eq(count, 2 * TRIALS);
+		for (size_t i = 0; i < count; i++) {
+			bool is_real = strcmp(rows[i].world, "real") == 0;
+
+			ck_assert_uint_eq(strlen(rows[i].weights_digest),
+					  is_real ? DIGEST_TEXT - 1 : 0);
+			if (is_real) /* the same for both layouts */
+				strcpy(again ? second : first, rows[i].weights_digest);
+			ck_assert(!is_real ||
+				  strcmp(rows[i].weights_digest, again ? second : first) == 0);
+		}
+		free(rows);
+		if (again)
+			break;
+		ck_assert_int_eq(system("rm -r weights/f16"), 0);
+		synthesise("weights/f16", 8);
+		totals = run_both(true);
+		ck_assert_uint_eq(totals.kept, TRIALS); /* sim has no weights */
+		ck_assert_uint_eq(totals.done, TRIALS);
+	}
+	ck_assert_str_ne(first, second);
+	ck_assert_uint_eq(run_both(true).kept, 2 * TRIALS);
+}
+END_TEST
+
 /* ---- kill -9 ----------------------------------------------------------------------------------
  */
 
@@ -357,6 +392,7 @@ int main(void)
 	tcase_add_test(tcase, test_the_logs_of_decisions_are_the_same_text);
 	tcase_add_test(tcase, test_every_repeat_has_its_tokens);
 	tcase_add_test(tcase, test_rows_of_both_worlds_are_kept_on_resume);
+	tcase_add_test(tcase, test_rows_of_other_weights_are_measured_again);
 	tcase_add_loop_test(tcase, test_a_killed_real_sweep_goes_on_without_loss_or_repetition, 0,
 			    (int)(sizeof(visits) / sizeof(visits[0])));
 	tcase_add_test(tcase, test_a_real_trial_that_fails_leaves_the_others);
