@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* real_kernels.h - matrix-vector kernels over f32, f16 and bf16 rows, f32 sums; portable C and AVX2, chosen at run time
+/* real_kernels.h - matrix-vector kernels over f32, f16 and bf16 rows, f32 sums; portable C, AVX2,
+ * AVX-512 and NEON, chosen at run time
  *
- * Shapes in the comments; every pointer is aligned as its element. No kernel allocates. */
+ * Shapes in the comments; every pointer and stride is aligned as its element. No kernel allocates. */
 #ifndef FLASH_REAL_KERNELS_H
 #define FLASH_REAL_KERNELS_H
 
@@ -20,7 +21,7 @@ struct ffn_rows {
 };
 
 struct kernels {
-	const char *name; /* "portable", "avx2" */
+	const char *name; /* "portable", "avx2", "avx512", "neon" */
 	/* y[i] = row_i . x for rows [rows x n], row_stride bytes apart; x: [n] f32, y: [rows] f32 */
 	void (*gemv)(float *y, const void *w, enum weight_type type, size_t rows, size_t n,
 		     size_t row_stride, const float *x);
@@ -29,13 +30,13 @@ struct kernels {
 	/* softmax(q . K / sqrt(dim)) V of one head: k, v: [ctx][dim] f32, stride elements apart; scores: [ctx] scratch; out: [dim] */
 	void (*attend)(float *out, const float *q, const float *k, const float *v, size_t ctx,
 		       size_t dim, size_t stride, float *scores);
+	/* Reads 'count' bytes and does next to nothing with them, which the result depends on: what a
+	 * kernel that waits for memory is held against. */
+	uint32_t (*read)(const void *bytes, size_t count);
 };
-extern const struct kernels kernels_portable;
-#if defined(__x86_64__)
-extern const struct kernels kernels_avx2;
-#endif
-/* The fastest that this CPU has. */
-const struct kernels *kernels_best(void);
+/* What this CPU runs, the fastest first, the portable ones last; NULL past them. */
+const struct kernels *kernels_at(unsigned i);
+const struct kernels *kernels_best(void); /* the first */
 
 float f16_to_f32(uint16_t h);
 uint16_t f32_to_f16(float f); /* round to nearest even */

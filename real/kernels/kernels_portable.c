@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* kernels_portable.c - kernels in plain C: what the others are held against */
-#include "real_kernels.h"
+#include "kernels_machine.h"
 
 #include <math.h>
+#include <string.h>
 
 static float weight_at(const void *w, enum weight_type type, size_t i)
 {
@@ -43,8 +44,10 @@ static void ffn(float *acc, const struct ffn_rows *rows, const float *x)
 		size_t at = i * rows->row_stride;
 		float h = dot((const char *)rows->up + at, rows->type, x, rows->n);
 
-		h = (float)activate(rows->activation,
-				    (double)(h + (rows->bias ? rows->bias[i] : 0)));
+		h += rows->bias ? rows->bias[i] : 0;
+		if (rows->activation == ACT_RELU && !(h > 0))
+			continue; /* nor is its down row read */
+		h = (float)activate(rows->activation, (double)h);
 		add_scaled(acc, h, (const char *)rows->down + at, rows->type, rows->n);
 	}
 }
@@ -77,9 +80,25 @@ static void attend(float *out, const float *q, const float *k, const float *v, s
 		add_scaled(out, scores[t], v + t * stride, WEIGHT_F32, dim);
 }
 
+static uint32_t read_all(const void *bytes, size_t count)
+{
+	const unsigned char *from = bytes;
+	uint64_t mixed = 0, word;
+	size_t i = 0;
+
+	for (; i + sizeof(word) <= count; i += sizeof(word)) {
+		memcpy(&word, from + i, sizeof(word));
+		mixed ^= word;
+	}
+	for (; i < count; i++)
+		mixed ^= (uint64_t)from[i] << (i % 8 * 8);
+	return (uint32_t)(mixed ^ mixed >> 32);
+}
+
 const struct kernels kernels_portable = {
 	.name = "portable",
 	.gemv = gemv,
 	.ffn = ffn,
 	.attend = attend,
+	.read = read_all,
 };

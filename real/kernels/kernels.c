@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* kernels.c - half floats, activations, and the choice of kernels at run time */
-#include "real_kernels.h"
+#include "kernels_machine.h"
 
 #include <math.h>
 #include <string.h>
@@ -108,29 +108,16 @@ double activate(enum activation activation, double h)
 	return h / 2 * (1 + tanh(root_two_over_pi * (h + 0.044715 * h * h * h)));
 }
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-
-static const struct kernels *vector_kernels(void)
+const struct kernels *kernels_at(unsigned i)
 {
-	unsigned a, b, c, d;
+	const struct kernels *vector = kernels_vector(i);
 
-	/* Not every compiler knows "f16c" as a name; the first two include the system's consent. */
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-	    __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C))
-		return &kernels_avx2;
-	return NULL;
+	if (vector)
+		return vector;
+	return i == 0 || kernels_vector(i - 1) ? &kernels_portable : NULL;
 }
-#else
-static const struct kernels *vector_kernels(void)
-{
-	return NULL;
-}
-#endif
 
 const struct kernels *kernels_best(void)
 {
-	const struct kernels *vector = vector_kernels();
-
-	return vector ? vector : &kernels_portable;
+	return kernels_at(0);
 }
