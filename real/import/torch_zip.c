@@ -137,11 +137,29 @@ static int check_magic(const unsigned char magic[8], const char *path, struct er
 		path, magic[0], magic[1], magic[2], magic[3]);
 }
 
+/* Takes over 'fd'.  libzip's consistency checks hold the members' own headers against the
+ * directory. */
+static int open_archive(struct torch_part *torch, int fd, struct err *err)
+{
+	zip_error_t error;
+	int code = 0;
+
+	torch->zip = zip_fdopen(fd, ZIP_CHECKCONS, &code);
+	if (torch->zip)
+		return 0; /* it closed fd */
+	zip_error_init_with_code(&error, code);
+	err_set(err, code == ZIP_ER_MEMORY ? ENOMEM : EBADMSG, "%s: no whole zip archive: %s",
+		torch->part.path, zip_error_strerror(&error));
+	zip_error_fini(&error);
+	close(fd);
+	return err->code;
+}
+
 static int open_zip(struct torch_part *torch, const char *path, struct err *err)
 {
 	unsigned char magic[8];
 	uint64_t bytes;
-	int fd, code = 0;
+	int fd;
 
 	if (checkpoint_open_file(&fd, &bytes, path, err))
 		return err->code;
@@ -149,20 +167,9 @@ static int open_zip(struct torch_part *torch, const char *path, struct err *err)
 		err_set(err, EBADMSG,
 			"%s: %" PRIu64 " bytes, expected a zip archive: the file is cut off", path,
 			bytes);
-	else if (!checkpoint_pread(fd, path, 0, magic, sizeof(magic), err))
-		(void)check_magic(magic, path, err);
-	if (!err->code) {
-		/* Its consistency checks hold the members' own headers against the directory. */
-		torch->zip = zip_fdopen(fd, ZIP_CHECKCONS, &code);
-		if (torch->zip)
-			return 0; /* it closed fd */
-		zip_error_t error;
-
-		zip_error_init_with_code(&error, code);
-		err_set(err, code == ZIP_ER_MEMORY ? ENOMEM : EBADMSG,
-			"%s: no whole zip archive: %s", path, zip_error_strerror(&error));
-		zip_error_fini(&error);
-	}
+	else if (checkpoint_pread(fd, path, 0, magic, sizeof(magic), err) == 0 &&
+		 check_magic(magic, path, err) == 0)
+		return open_archive(torch, fd, err);
 	close(fd);
 	return err->code;
 }
