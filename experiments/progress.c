@@ -2,12 +2,13 @@
 /* progress.c - a line that is drawn over itself on stderr, ten times a second at most */
 #include "progress.h"
 
+#include "clock.h"
+
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { NAME_TEXT = 64, NOW_TEXT = 48 };
@@ -21,14 +22,6 @@ struct progress {
 	bool is_terminal, is_drawn;
 };
 
-static double clock_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 struct progress *progress_open(const char *what, double total)
 {
 	struct progress *progress = calloc(1, sizeof(*progress));
@@ -41,7 +34,7 @@ struct progress *progress_open(const char *what, double total)
 	}
 	snprintf(progress->what, sizeof(progress->what), "%s", what);
 	progress->total = total;
-	progress->started_s = clock_s();
+	progress->started_s = clock_now_s();
 	progress->is_terminal = isatty(STDERR_FILENO);
 	return progress;
 }
@@ -96,7 +89,7 @@ void progress_add(struct progress *progress, double done, const char *now)
 		progress->done = progress->total;
 	if (now)
 		snprintf(progress->now, sizeof(progress->now), "%.*s", NOW_TEXT - 1, now);
-	now_s = clock_s();
+	now_s = clock_now_s();
 	if (progress->is_terminal && now_s - progress->drawn_s >= REDRAW_S)
 		line_draw(progress, now_s);
 	pthread_mutex_unlock(&progress->lock);
@@ -115,7 +108,7 @@ void progress_note(struct progress *progress, const char *fmt, ...)
 	va_end(args);
 	fputc('\n', stderr);
 	if (progress->is_terminal)
-		line_draw(progress, clock_s());
+		line_draw(progress, clock_now_s());
 	pthread_mutex_unlock(&progress->lock);
 }
 

@@ -32,12 +32,4 @@ static inline void futex_wake(_Atomic uint32_t *word, int count, enum futex_scop
 	(void)syscall(SYS_futex, word, FUTEX_WAKE | (int)scope, count, NULL, NULL, 0);
 }
 
-static inline uint64_t clock_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 #endif

@@ -13,6 +13,8 @@
 #define _GNU_SOURCE
 #include "real_kernels.h"
 
+#include "clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -20,7 +22,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { SPIN_NS = 20000, AWAKE_NS = 2000000, SPIN_LOOKS = 64 };
 
@@ -48,14 +49,6 @@ struct pool {
 	cpu_set_t caller; /* where it may run else */
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
-
 #if defined(__x86_64__)
 static void spin_pause(void)
 {
@@ -70,7 +63,7 @@ static void spin_pause(void)
 /* Look at 'word' for SPIN_NS, or for AWAKE_NS while 'awake' stands; true once it is not 'old'. */
 static bool spin_until_changed(atomic_uint *word, unsigned old, atomic_bool *awake)
 {
-	uint64_t begin_ns = now_ns(), looked_ns;
+	uint64_t begin_ns = clock_now_ns(), looked_ns;
 
 	do {
 		for (int i = 0; i < SPIN_LOOKS; i++) {
@@ -78,7 +71,7 @@ static bool spin_until_changed(atomic_uint *word, unsigned old, atomic_bool *awa
 				return true;
 			spin_pause();
 		}
-		looked_ns = now_ns() - begin_ns;
+		looked_ns = clock_now_ns() - begin_ns;
 	} while (looked_ns < SPIN_NS ||
 		 (looked_ns < AWAKE_NS && atomic_load_explicit(awake, memory_order_relaxed)));
 	return false;

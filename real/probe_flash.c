@@ -6,7 +6,7 @@
  * alike.  A visit times a few batches between two looks at foreign traffic; a polluted visit is
  * made again, a few times, and its samples count only where a point has no clean ones. */
 #define _GNU_SOURCE
-#include "futex.h"
+#include "clock.h"
 #include "order.h"
 #include "real_probe.h"
 #include "real_read.h"

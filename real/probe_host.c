@@ -6,6 +6,7 @@
  * beside its plan. */
 #include "real_probe.h"
 
+#include "clock.h"
 #include "order.h"
 #include "real_kernels.h"
 #include "real_world.h"
@@ -17,7 +18,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { TOKENS_LEAST = 6, TOKENS_MOST = 200, WARMUP = 2, SAMPLES_MOST = 4096 };
 
@@ -290,14 +290,6 @@ static void note_step(struct probe_host *host, const struct samples *samples, en
 	host->count++;
 }
 
-static double now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 struct gemv_work {
 	const struct kernels *kernels;
 	const unsigned char *weights;
@@ -326,10 +318,10 @@ static double gemv_s_per_byte(struct pool *pool, struct gemv_work *work, enum we
 	work->type = type;
 	work->rows = bytes / (work->n * weight_bytes(type));
 	for (unsigned i = 0; i < 5; i++) {
-		double start = now_s(), took;
+		double start = clock_now_s(), took;
 
 		pool_run(pool, gemv_part, work);
-		took = now_s() - start;
+		took = clock_now_s() - start;
 		best = took < best ? took : best;
 	}
 	return best / ((double)work->rows * (double)work->n * weight_bytes(type));
@@ -382,7 +374,7 @@ static uint32_t choose_tokens(const struct round *round, unsigned pattern, unsig
 
 	if (!round->backwards)
 		return TOKENS_LEAST;
-	tokens = (round->deadline_s - now_s()) / visits_left / round->token_s[pattern];
+	tokens = (round->deadline_s - clock_now_s()) / visits_left / round->token_s[pattern];
 	return (uint32_t)fmin(fmax(tokens, TOKENS_LEAST), TOKENS_MOST);
 }
 
@@ -398,12 +390,12 @@ static int visit_pattern(struct round *round, unsigned pattern, unsigned visits_
 		.ctx = patterns[pattern].long_ctx ? ctx_most : ctx_most / 8,
 		.tokens = choose_tokens(round, pattern, visits_left),
 	};
-	double start = now_s();
+	double start = clock_now_s();
 
 	wrapped.samples->ctx = visit.ctx;
 	if (visit_run(&wrapped, &visit, err))
 		return err->code;
-	round->token_s[pattern] = (now_s() - start) / visit.tokens;
+	round->token_s[pattern] = (clock_now_s() - start) / visit.tokens;
 	return 0;
 }
 
@@ -438,8 +430,9 @@ static int allocate(struct samples *samples, double **room, struct err *err)
 int probe_host(struct probe_host *host, const struct probe_host_options *options, struct err *err)
 {
 	struct samples samples[PATTERNS] = {{0}};
-	struct round round = {
-		.options = options, .samples = samples, .deadline_s = now_s() + options->seconds};
+	struct round round = {.options = options,
+			      .samples = samples,
+			      .deadline_s = clock_now_s() + options->seconds};
 	struct real_model *rm = NULL;
 	double *room = NULL;
 

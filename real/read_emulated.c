@@ -11,6 +11,7 @@
  * sleeps, and spins for the last SPIN_NS, which a sleeping thread could oversleep.  One wake a
  * batch, most often before it is due. */
 #define _GNU_SOURCE
+#include "clock.h"
 #include "emulator.h"
 #include "futex.h"
 #include "read_engine.h"

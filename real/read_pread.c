@@ -8,6 +8,7 @@
  * end, and its requests cannot go away, before that thread has finished.  A thread that overslept a
  * batch just finds nothing left, or helps with the next one. */
 #define _GNU_SOURCE
+#include "clock.h"
 #include "futex.h"
 #include "read_engine.h"
 

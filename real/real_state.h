@@ -3,6 +3,7 @@
 #ifndef FLASH_REAL_STATE_H
 #define FLASH_REAL_STATE_H
 
+#include "clock.h"
 #include "real_forward.h"
 #include "real_stream.h"
 #include "real_world.h"
@@ -50,11 +51,10 @@ struct real_world {
 	bool outside_known;
 };
 
-uint64_t clock_ns(void);
 /* Book the time since the last mark to 'part'. */
 static inline void real_lap(struct real_world *real, uint64_t *part)
 {
-	uint64_t now = clock_ns();
+	uint64_t now = clock_now_ns();
 
 	*part += now - real->mark_ns;
 	real->mark_ns = now;

@@ -13,19 +13,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { OUTSIDE_SLACK_BYTES = 1024 * 1024, OUTSIDE_SLACK_PART = 256 };
 /* What a thread touches of its stack, and its share of a BLAS's packing buffers. */
 enum { THREAD_BYTES = 256 * 1024 };
-
-uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
 
 int real_tile_wait(struct real_world *real, struct err *err)
 {
@@ -61,7 +52,7 @@ static int real_token_begin(void *world, uint32_t token, struct err *err)
 	struct real_world *real = world;
 
 	pool_pin(real->pool);
-	real->token_begin_ns = real->mark_ns = clock_ns();
+	real->token_begin_ns = real->mark_ns = clock_now_ns();
 	if (real->options.live)
 		return begin_fed(real, err);
 	forward_token_begin(&real->forward, token);
@@ -116,7 +107,7 @@ static int real_token_end(void *world, uint64_t *total_ns, struct err *err)
 	const struct real_world *real = world;
 
 	(void)err;
-	*total_ns = clock_ns() - real->token_begin_ns;
+	*total_ns = clock_now_ns() - real->token_begin_ns;
 	pool_rest(real->pool);
 	pool_unpin(real->pool);
 	return 0;
@@ -347,7 +338,7 @@ int real_world_open(struct real_world **out, const struct real_options *options,
 	    open_store(real, err) || open_compute(real, err))
 		goto fail;
 	look_outside(real);
-	real->mark_ns = clock_ns();
+	real->mark_ns = clock_now_ns();
 	if (real_load(real, err))
 		goto fail;
 	*out = real;

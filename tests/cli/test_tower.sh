@@ -58,6 +58,22 @@ for from in "${!may[@]}"; do
 	done
 done
 
+# Time is seen by what measures, and by nothing that decides or predicts.
+echo '#include "clock.h"' >"$dir/one.c"
+for from in "${!may[@]}"; do
+	case $from in
+	real | experiments | cli) wanted=yes ;;
+	*) wanted=no ;;
+	esac
+	# shellcheck disable=SC2086
+	"$cc" -std=c11 -D_POSIX_C_SOURCE=200809L -fsyntax-only ${path[$from]} "$dir/one.c" 2>/dev/null && can=yes || can=no
+	[ $can = $wanted ] || complain "$from can include clock.h: $can, expected $wanted"
+done
+for object in "$build"/{policy,costmodel,sim}/CMakeFiles/*.dir/*.o; do
+	used=$(nm -u "$object" | grep -oE ' (clock_gettime|clock|time|gettimeofday|timespec_get|times|getrusage)(@.*)?$') || true
+	[ -z "$used" ] || complain "$(basename "$object" .o) looks at a clock:$used"
+done
+
 # A path in an include would go round the above.
 (cd "$source" && ! grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]+"[^"]*/' -r "${!may[@]}") ||
 	complain "includes by path"
