@@ -1,74 +1,40 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* verb_model.c - `model synth` makes a model's files, `model inspect` says what is inside */
+/* verb_model.c - `model synth` makes a model, `model inspect` says what is inside (verb_model_import.c: `model import`) */
 #include "cli.h"
 
 #include "configs.h"
+#include "model_make.h"
+#include "model_report.h"
 #include "real_model.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static const struct layout_ops *const layouts[] = {
-#define LAYOUT(name) &layout_##name,
-#include "layouts.h"
-#undef LAYOUT
-};
-enum { LAYOUT_COUNT = sizeof(layouts) / sizeof(layouts[0]) };
-
-/* "split,bundle" -> the members; all of them when not given. */
-static int read_layouts(struct synth_options *options, const struct layout_ops **chosen,
-			const char *text, struct err *err)
+static int synth(const char *geometry, const struct make_args *args, struct err *err)
 {
-	options->layouts = chosen;
-	if (!text) {
-		memcpy(chosen, layouts, sizeof(layouts));
-		options->layout_count = LAYOUT_COUNT;
-		return 0;
-	}
-	while (*text) {
-		size_t length = strcspn(text, ","), i;
-
-		for (i = 0; i < LAYOUT_COUNT; i++)
-			if (strlen(layouts[i]->name) == length &&
-			    !strncmp(layouts[i]->name, text, length))
-				break;
-		if (i == LAYOUT_COUNT || options->layout_count == LAYOUT_COUNT)
-			return err_set(err, EINVAL,
-				       "--layouts: got '%.*s', expected names of layouts, each "
-				       "once, with commas between",
-				       (int)length, text);
-		chosen[options->layout_count++] = layouts[i];
-		text += length + (text[length] == ',');
-	}
-	return 0;
-}
-
-static int synth(const char *geometry, const char *dir, const char *weights, const char *names,
-		 uint64_t seed, struct err *err)
-{
-	const struct layout_ops *chosen[LAYOUT_COUNT];
 	struct fraction_progress progress = {NULL, 0};
 	struct synth_options options = {
-		.seed = seed, .progress = fraction_tell, .progress_arg = &progress};
+		.seed = args->seed, .progress = fraction_tell, .progress_arg = &progress};
 	struct ynode *map = NULL;
+	struct make_layouts chosen;
 	struct model model;
-	int type = word_value(weight_type_words, weights);
+	int weights;
 
-	if (!dir)
-		return err_set(err, EINVAL, "-o MODEL is missing: the folder to make");
-	if (type < 0)
-		return err_set(err, EINVAL, "--weights: got '%s', expected f32, f16 or bf16", weights);
-	if (read_layouts(&options, chosen, names, err) ||
+	if (make_check(args, err) ||
+	    make_word(&weights, "weights", weight_type_words, args->weights, err) ||
+	    make_layouts(&chosen, &args->layouts, err) ||
 	    config_load(&map, CONFIG_MODEL, geometry, err) || model_read(&model, map, err))
 		goto out;
 	options.model = &model;
-	options.weights = (enum weight_type)type;
+	options.weights = (enum weight_type)weights;
+	options.layouts = chosen.layouts;
+	options.layout_count = chosen.count;
 	progress.line = progress_open("model synth", 1);
-	if (!real_model_synth(dir, &options, err))
-		printf("made %s: %s, %s, %.2f GB of parameters\n", dir, model.name, weights,
-		       (double)model_param_bytes(&model, options.weights) / 1e9);
+	(void)!real_model_synth(args->dir, &options, err);
 	progress_close(progress.line);
+	if (!err->code)
+		(void)!make_report(args, err);
 out:
 	ynode_free(map);
 	return err->code;
@@ -76,15 +42,15 @@ out:
 
 static int model_synth(int argc, char **argv, struct err *err)
 {
-	const char *dir = NULL, *weights = "f16", *names = NULL;
-	uint64_t seed = 1;
+	struct make_args got = {.weights = "f16", .seed = 1};
 	const struct opt opts[] = {
-		{"out", 'o', OPT_TEXT, &dir, "MODEL",
+		{"out", 'o', OPT_TEXT, &got.dir, "MODEL",
 		 "the folder to make: base.gguf and ffn.<layout>.gguf", 0, 0},
-		{"weights", 0, OPT_TEXT, &weights, "TYPE", "f16 (default), f32 or bf16", 0, 0},
-		{"layouts", 0, OPT_TEXT, &names, "NAMES",
-		 "layouts to write, with commas between; default all", 0, 0},
-		{"seed", 0, OPT_COUNT, &seed, "N", "of the weights; default 1", 0, 0},
+		{"weights", 0, OPT_TEXT, &got.weights, "TYPE", "f16 (default), f32 or bf16", 0, 0},
+		{"layout", 0, OPT_LIST, &got.layouts, "NAME",
+		 "a layout to write, bundle or split; may be repeated; default all", 0, 0},
+		{"seed", 0, OPT_COUNT, &got.seed, "N", "of the weights; default 1", 0, 0},
+		{"json", 0, OPT_FLAG, &got.json, NULL, "what was made, as a JSON object", 0, 0},
 	};
 	const struct verb_spec spec = {
 		.usage = "model synth GEOMETRY -o MODEL [OPTIONS]",
@@ -100,24 +66,75 @@ static int model_synth(int argc, char **argv, struct err *err)
 	struct args args;
 
 	if (!args_parse(&args, &spec, argc, argv, err) && !args.helped)
-		(void)!synth(args.operands.items[0], dir, weights, names, seed, err);
+		(void)!synth(args.operands.items[0], &got, err);
 	args_fini(&args, &spec);
 	return err->code;
 }
 
+struct inspect_args {
+	uint64_t ctx;
+	bool verify, tensors, json;
+};
+
+static int verify(const char *dir, const struct model_facts *facts, struct err *err)
+{
+	struct fraction_progress progress = {progress_open("verify", facts->file_count), 0};
+
+	for (unsigned i = 0; i < facts->file_count && !err->code; i++)
+		(void)!model_file_verify(dir, &facts->files[i], fraction_tell, &progress, err);
+	progress_close(progress.line);
+	return err->code;
+}
+
+static int inspect(const char *dir, const struct inspect_args *args, struct err *err)
+{
+	struct model_facts facts;
+	struct dram_table dram;
+	const struct model_report report = {
+		.dir = dir,
+		.facts = &facts,
+		.dram = &dram,
+		.ctx = args->ctx,
+		.verified = args->verify,
+		.tensors = args->tensors,
+	};
+
+	if (model_facts_read(&facts, dir, err) || (args->verify && verify(dir, &facts, err)) ||
+	    dram_table_make(&dram, &facts, args->ctx, err))
+		return err->code;
+	if (args->json)
+		model_report_json(stdout, &report);
+	else
+		model_report_text(stdout, &report);
+	return 0;
+}
+
 static int model_inspect(int argc, char **argv, struct err *err)
 {
+	struct inspect_args got = {.ctx = 384};
+	const struct opt opts[] = {
+		{"ctx", 'c', OPT_COUNT, &got.ctx, "N",
+		 "tokens that the KV cache is counted for; default 384", 0, 1},
+		{"verify", 0, OPT_FLAG, &got.verify, NULL,
+		 "read every file through and hold it against its digest", 0, 0},
+		{"tensors", 0, OPT_FLAG, &got.tensors, NULL,
+		 "list the tensors too (of the first layer: all are alike)", 0, 0},
+		{"json", 0, OPT_FLAG, &got.json, NULL, "the same as a JSON object", 0, 0},
+	};
 	const struct verb_spec spec = {
-		.usage = "model inspect MODEL",
-		.about = "Prints a model folder's geometry, tensors, and sizes by region, padding "
-			 "included.",
+		.usage = "model inspect MODEL [OPTIONS]",
+		.about = "Prints a model's geometry, tokenizer, files, sizes by part, padding, "
+			 "digest, and what DRAM each\n"
+			 "shipped policy would hold.",
+		.opts = opts,
+		.opt_count = sizeof(opts) / sizeof(opts[0]),
 		.operands_least = 1,
 		.operands_most = 1,
 	};
 	struct args args;
 
 	if (!args_parse(&args, &spec, argc, argv, err) && !args.helped)
-		(void)!real_model_inspect(args.operands.items[0], stdout, err);
+		(void)!inspect(args.operands.items[0], &got, err);
 	args_fini(&args, &spec);
 	return err->code;
 }

@@ -43,7 +43,4 @@ struct synth_options {
 MUST_CHECK int real_model_synth(const char *dir, const struct synth_options *options,
 				struct err *err);
 
-/* Print what is inside: geometry, tensors, sizes by region, padding. */
-int real_model_inspect(const char *dir, FILE *out, struct err *err);
-
 #endif

@@ -2,6 +2,7 @@
 /* real_write.c - rows into one buffer, written, digested, fsynced, renamed */
 #include "real_write.h"
 
+#include "folder.h"
 #include "newfile.h"
 
 #include <assert.h>
@@ -10,7 +11,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -428,27 +428,6 @@ static void close_file(struct written_file *f)
 	free(f->path);
 }
 
-/* mkdir -p */
-static int make_folder(const char *dir, struct err *err)
-{
-	char *path = strdup(dir);
-
-	if (!path)
-		return err_nomem(err, "a folder's name", strlen(dir));
-	for (char *at = path + 1; *path && *at; at++) {
-		if (*at != '/')
-			continue;
-		*at = '\0';
-		/* What cannot be made shows at the end, whatever the reason here. */
-		(void)mkdir(path, 0777);
-		*at = '/';
-	}
-	if (mkdir(path, 0777) != 0 && errno != EEXIST)
-		err_errno(err, "%s: cannot make the folder", dir);
-	free(path);
-	return err->code;
-}
-
 int model_write(const char *dir, const struct write_options *options,
 		const struct row_source *source, struct err *err)
 {
@@ -458,7 +437,7 @@ int model_write(const char *dir, const struct write_options *options,
 		return err_nomem(err, "writing a model", sizeof(*w));
 	w->options = options;
 	w->source = source;
-	if (!make_folder(dir, err))
+	if (!folder_make(dir, err))
 		write_all(w, dir, err);
 	for (unsigned i = 0; i < w->file_count; i++)
 		close_file(&w->files[i]);

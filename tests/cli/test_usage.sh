@@ -51,7 +51,7 @@ expect 2 "device: an emulated device predicts nothing: name it with target:" run
 expect 2 "unexpected argument 'b'" run a b -o "$dir/x"
 expect 2 "no-such-model" model synth no-such-model -o "$dir/m"
 expect 2 "--weights: got 'f8'" model synth demo-opt -o "$dir/m" --weights f8
-expect 2 "--layouts: got 'bundel'" model synth demo-opt -o "$dir/m" --layouts bundel
+expect 2 "--layout: got 'bundel', expected a layout (did you mean bundle?)" model synth demo-opt -o "$dir/m" --layout bundel
 expect 1 "$dir/none" model inspect "$dir/none"
 expect 1 "$dir/none" trace stats "$dir/none"
 expect 2 "--dir MODEL is missing" calibrate -o "$dir/d.yaml"

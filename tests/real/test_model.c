@@ -3,6 +3,7 @@
  * when they fit */
 #include "digest.h"
 #include "real_files.h"
+#include "real_inspect.h"
 #include "tiny.h"
 
 #include <math.h>
@@ -377,23 +378,71 @@ END_TEST
 START_TEST(inspect_says_what_is_inside)
 {
 	struct model m = tiny_model(kinds[_i].family);
+	struct model_facts facts;
 	struct err err = {0};
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
+	uint64_t base, ffn;
 
 	tiny_synth(dir, &m, kinds[_i].weights);
-	ck_ok(real_model_inspect(dir, out, &err));
+	ck_ok(model_facts_read(&facts, dir, &err));
+	ck_assert_str_eq(facts.shape.name, m.name);
+	ck_assert_str_eq(facts.source, "synthetic");
+	ck_assert_str_eq(facts.tokenizer, "");
+	ck_assert_uint_eq(facts.file_count, 3);
+	ck_assert_str_eq(facts.files[0].name, "base.gguf");
+	ffn = model_ffn_bytes(&m, kinds[_i].weights);
+	base = facts.files[0].weight_bytes;
+	/* Vectors are f32 whatever the matrices are. */
+	ck_assert_uint_ge(base, model_param_bytes(&m, kinds[_i].weights) - ffn);
+	for (unsigned i = 0; i < facts.file_count; i++) {
+		const struct model_file *f = &facts.files[i];
+
+		ck_assert(i == 0 || f->weight_bytes == ffn);
+		ck_assert_uint_eq(f->header_bytes + f->weight_bytes + f->padding_bytes, f->bytes);
+		model_file_list(&facts, f, out);
+	}
 	fclose(out);
-	ck_assert_msg(strstr(text, m.name) != NULL, "%s", text);
 	ck_assert_msg(strstr(text, "blk.0.ffn_bundle.weight") != NULL, "%s", text);
 	ck_assert_msg(strstr(text, "token_embd.weight") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "blk.1.") == NULL, "%s", text);
 	free(text);
-	text = NULL;
-	out = open_memstream(&text, &size);
-	ck_assert_int_eq(real_model_inspect("/nonexistent", out, &err), ENOENT);
-	fclose(out);
-	free(text);
+	ck_assert_int_eq(model_facts_read(&facts, "/nonexistent", &err), ENOENT);
+}
+END_TEST
+
+/* Any bit of a file, keys and padding too. */
+START_TEST(a_flipped_bit_is_found)
+{
+	struct model m = tiny_model(MODEL_FALCON);
+	struct model_facts facts;
+	char path[TINY_PATH + 80];
+	struct err err = {0};
+
+	tiny_synth(dir, &m, WEIGHT_F16);
+	ck_ok(model_facts_read(&facts, dir, &err));
+	for (unsigned i = 0; i < facts.file_count; i++) {
+		const struct model_file *f = &facts.files[i];
+		unsigned char *bytes;
+		size_t size;
+
+		ck_ok(model_file_verify(dir, f, NULL, NULL, &err));
+		snprintf(path, sizeof(path), "%s/%s", dir, f->name);
+		bytes = file_slurp(path, &size);
+		for (size_t at = 24; at < size; at += size / 9) {
+			bytes[at] ^= 16;
+			file_spit(path, bytes, size);
+			ck_assert_msg(model_file_verify(dir, f, NULL, NULL, &err) == EBADMSG,
+				      "%s, byte %zu", f->name, at);
+			ck_assert_msg(strstr(err.msg, f->name) != NULL, "%s", err.msg);
+			err.code = 0;
+			bytes[at] ^= 16;
+		}
+		file_spit(path, bytes, size);
+		ck_ok(model_file_verify(dir, f, NULL, NULL, &err));
+		free(bytes);
+	}
 }
 END_TEST
 
@@ -418,6 +467,7 @@ int main(void)
 	tcase_add_test(tcase, files_of_two_models_do_not_mix);
 	tcase_add_loop_test(tcase, the_digest_is_of_the_weights, 0, KINDS);
 	tcase_add_loop_test(tcase, inspect_says_what_is_inside, 0, KINDS);
+	tcase_add_test(tcase, a_flipped_bit_is_found);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
