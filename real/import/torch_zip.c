@@ -138,7 +138,7 @@ static int check_magic(const unsigned char magic[8], const char *path, struct er
 }
 
 /* Takes over 'fd'.  libzip's consistency checks hold the members' own headers against the
- * directory. */
+ * directory, and refuse a name that stands twice, of which programs would take different ones. */
 static int open_archive(struct torch_part *torch, int fd, struct err *err)
 {
 	zip_error_t error;
@@ -149,7 +149,9 @@ static int open_archive(struct torch_part *torch, int fd, struct err *err)
 		return 0; /* it closed fd */
 	zip_error_init_with_code(&error, code);
 	err_set(err, code == ZIP_ER_MEMORY ? ENOMEM : EBADMSG, "%s: no whole zip archive: %s",
-		torch->part.path, zip_error_strerror(&error));
+		torch->part.path,
+		code == ZIP_ER_EXISTS ? "a member's name stands twice"
+				      : zip_error_strerror(&error));
 	zip_error_fini(&error);
 	close(fd);
 	return err->code;
@@ -174,13 +176,6 @@ static int open_zip(struct torch_part *torch, const char *path, struct err *err)
 	return err->code;
 }
 
-static int by_text(const void *a, const void *b)
-{
-	const char *const *x = a, *const *y = b;
-
-	return strcmp(*x, *y);
-}
-
 static int check_member_name(const char *name, uint64_t member, const char *path, struct err *err)
 {
 	if (!name || name[0] == '\0' || strlen(name) > MEMBER_NAME_MAX)
@@ -196,30 +191,18 @@ static int check_member_name(const char *name, uint64_t member, const char *path
 	return 0;
 }
 
-/* No name twice: programs would differ in which of them they take. */
 static int check_members(const struct torch_part *torch, struct err *err)
 {
-	const char *path = torch->part.path, **names;
 	zip_int64_t count = zip_get_num_entries(torch->zip, 0);
 
 	if (count < 0 || count > MEMBERS_MAX)
-		return err_set(err, EBADMSG, "%s: %" PRId64 " members, expected at most %d", path,
-			       (int64_t)count, MEMBERS_MAX);
-	names = malloc(((size_t)count + 1) * sizeof(*names));
-	if (!names)
-		return err_nomem(err, "a zip directory", ((size_t)count + 1) * sizeof(*names));
-	for (size_t i = 0; i < (size_t)count && !err->code; i++) {
-		names[i] = zip_get_name(torch->zip, i, ZIP_FL_ENC_RAW);
-		(void)check_member_name(names[i], i, path, err);
-	}
-	if (!err->code)
-		qsort(names, (size_t)count, sizeof(*names), by_text);
-	for (size_t i = 1; i < (size_t)count && !err->code; i++)
-		if (strcmp(names[i - 1], names[i]) == 0)
-			err_set(err, EBADMSG, "%s: member '%s' stands twice, expected once", path,
-				names[i]);
-	free(names);
-	return err->code;
+		return err_set(err, EBADMSG, "%s: %" PRId64 " members, expected at most %d",
+			       torch->part.path, (int64_t)count, MEMBERS_MAX);
+	for (zip_uint64_t i = 0; i < (zip_uint64_t)count; i++)
+		if (check_member_name(zip_get_name(torch->zip, i, ZIP_FL_ENC_RAW), i,
+				      torch->part.path, err))
+			return err->code;
+	return 0;
 }
 
 /* The folder of data.pkl. */
