@@ -28,6 +28,18 @@ const char *config_kind_name(enum config_kind kind)
 	return kind_names[kind];
 }
 
+void config_name(char name[PARAM_STR], const char *file)
+{
+	static const char ending[] = ".yaml";
+	const char *slash = strrchr(file, '/');
+	const char *base = slash ? slash + 1 : file;
+	size_t length = strlen(base), end = sizeof(ending) - 1;
+
+	if (length > end && strcmp(base + length - end, ending) == 0)
+		length -= end;
+	snprintf(name, PARAM_STR, "%.*s", (int)(length < PARAM_STR ? length : PARAM_STR - 1), base);
+}
+
 /* ---- the names that there are ---- */
 
 enum { ROOTS = 2 };

@@ -12,7 +12,7 @@
 #ifndef FLASH_CONFIGS_H
 #define FLASH_CONFIGS_H
 
-#include "yaml.h"
+#include "param.h"
 
 enum config_kind { CONFIG_DEVICE, CONFIG_MODEL, CONFIG_POLICY, CONFIG_EXPERIMENT };
 
@@ -22,6 +22,9 @@ const char *config_kind_name(enum config_kind kind); /* "device", ... = the fold
  * 'path' holds 'size' bytes. EINVAL when it is nowhere; no place is put in front. */
 MUST_CHECK int config_find(char *path, size_t size, enum config_kind kind, const char *name,
 			   const char *from_file, struct err *err);
+
+/* What a part is called that says no name: its file's, without folder and .yaml. */
+void config_name(char name[PARAM_STR], const char *file);
 
 /* The part's own mapping, `base:` chains merged (at most 8 deep, circles refused), owned by the
  * caller: from a scalar (word or path) or a mapping node. */

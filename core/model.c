@@ -7,6 +7,9 @@
  * budget. */
 #include "model.h"
 
+#include "configs.h"
+#include "round.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -116,20 +119,6 @@ static int check_sizes(const struct model *m, const struct ynode *map, struct er
 	return 0;
 }
 
-/* "configs/model/opt-6.7b.yaml" names opt-6.7b. */
-static void name_after_file(struct model *m, const char *file)
-{
-	const char *slash = strrchr(file, '/');
-	const char *base = slash ? slash + 1 : file;
-	const char *end = strrchr(base, '.');
-	size_t length = end && strcmp(end, ".yaml") == 0 ? (size_t)(end - base) : strlen(base);
-
-	if (length >= sizeof(m->name))
-		length = sizeof(m->name) - 1;
-	memcpy(m->name, base, length);
-	m->name[length] = '\0';
-}
-
 int model_read(struct model *model, const struct ynode *map, struct err *err)
 {
 	const struct param_dest dest = {&model_table, model};
@@ -141,7 +130,7 @@ int model_read(struct model *model, const struct ynode *map, struct err *err)
 	if (check_sizes(model, map, err) || check_heads(model, map, err))
 		return err->code;
 	if (model->name[0] == '\0' && map->file)
-		name_after_file(model, map->file);
+		config_name(model->name, map->file);
 	return 0;
 }
 
@@ -230,11 +219,6 @@ static const struct shape *const region_shapes[REGION__COUNT] = {
 static bool region_is_ffn(enum region region)
 {
 	return region == REGION_UP || region == REGION_DOWN || region == REGION_BUNDLE;
-}
-
-static uint64_t round_up(uint64_t value, uint64_t to)
-{
-	return (value + to - 1) / to * to;
 }
 
 /* All of a tensor but its name and offset. */

@@ -39,21 +39,14 @@ static const struct part *part_find(const char *path)
 static int name_part(struct ynode *map, const struct part *part, const struct ynode *named,
 		     struct err *err)
 {
-	const char *slash, *base;
 	struct ynode *name;
 	char text[PARAM_STR];
-	size_t length, ext = strlen(".yaml");
 
 	if (named->kind != YNODE_SCALAR || map->kind != YNODE_MAP || ynode_get(map, "name"))
 		return 0;
-	slash = strrchr(named->text, '/');
-	base = slash ? slash + 1 : named->text;
-	length = strlen(base);
-	if (length > ext && strcmp(base + length - ext, ".yaml") == 0)
-		length -= ext;
-	snprintf(text, sizeof(text), "%.*s", (int)length, base);
+	config_name(text, named->text);
 	name = ynode_new_scalar(part->key, text, 0);
-	return name ? ynode_put(map, "name", name, err) : err_nomem(err, "a name", length);
+	return name ? ynode_put(map, "name", name, err) : err_nomem(err, "a name", strlen(text));
 }
 
 /* '*node' becomes the part's own mapping; a part that is one already, and needs no base, stays. */

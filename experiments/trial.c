@@ -79,18 +79,6 @@ out:
 	return err->code;
 }
 
-/* A profile without a name is called after its file. */
-static void device_name(struct device *device, const char *file)
-{
-	const char *slash = file ? strrchr(file, '/') : NULL;
-	const char *base = slash ? slash + 1 : file;
-	size_t length = base ? strlen(base) : 0, ext = strlen(".yaml");
-
-	if (device->name[0] || length <= ext || strcmp(base + length - ext, ".yaml") != 0)
-		return;
-	snprintf(device->name, sizeof(device->name), "%.*s", (int)(length - ext), base);
-}
-
 static int read_device(struct trial *trial, const struct ynode *map, struct err *err)
 {
 	struct ynode *part;
@@ -103,8 +91,8 @@ static int read_device(struct trial *trial, const struct ynode *map, struct err 
 			  "device: an emulated device predicts nothing: name it with target: (or "
 			  "--set target=...), and give device: the profile that `flashcast "
 			  "calibrate --device` makes of it");
-	else if (device_read(&trial->device, part, err) == 0)
-		device_name(&trial->device, part->file);
+	else if (device_read(&trial->device, part, err) == 0 && !trial->device.name[0])
+		config_name(trial->device.name, part->file);
 	ynode_free(part);
 	return err->code;
 }

@@ -3,6 +3,8 @@
  * them */
 #include "policy.h"
 
+#include "configs.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
@@ -90,22 +92,6 @@ static size_t residency_offset(unsigned residency)
 	return offset;
 }
 
-/* A policy without a name is called after its file. */
-static void name_from_file(char name[PARAM_STR], const char *file)
-{
-	static const char ext[] = ".yaml";
-	const char *base = file ? strrchr(file, '/') : NULL;
-	size_t length;
-
-	base = base ? base + 1 : file;
-	length = base ? strlen(base) : 0;
-	if (name[0] || length < sizeof(ext) || length >= PARAM_STR ||
-	    strcmp(base + length - (sizeof(ext) - 1), ext) != 0)
-		return;
-	memcpy(name, base, length - (sizeof(ext) - 1));
-	name[length - (sizeof(ext) - 1)] = '\0';
-}
-
 /* Keys that are wrong only together. */
 static int check_axes(const struct policy_config *config, const struct ynode *map, struct err *err)
 {
@@ -136,7 +122,8 @@ int policy_config_read(struct policy_config *config, const struct ynode *map, st
 	rc = param_read(dests, count, map, NULL, err);
 	if (rc)
 		return rc;
-	name_from_file(config->name, map ? map->file : NULL);
+	if (map && !config->name[0])
+		config_name(config->name, map->file);
 	return check_axes(config, map, err);
 }
 

@@ -15,6 +15,7 @@
 #include "emulator.h"
 #include "futex.h"
 #include "read_engine.h"
+#include "round.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -30,7 +31,7 @@
 #endif
 
 enum command { COMMAND_SERVE, COMMAND_POPULATE };
-enum { SPIN_NS = 150000, ALIVE_CHECK_NS = 50000000, PREFETCH_BYTES = 1024 };
+enum { SPIN_NS = 150000, ALIVE_CHECK_NS = 50000000, PREFETCH_BYTES = 1024, PAGE_BYTES = 4096 };
 enum { CLOSE_MOST = 1024 };
 /* Address space only: pages come with their first use. */
 #define SLOT_MAX    (UINT64_C(1) << 24)
@@ -194,7 +195,7 @@ static int populate(void *at, size_t bytes)
 	if (errno != EINVAL) /* else: a kernel before 5.14 */
 		return errno;
 #endif
-	for (size_t i = 0; i < bytes; i += 4096)
+	for (size_t i = 0; i < bytes; i += PAGE_BYTES)
 		((volatile unsigned char *)at)[i] = 0;
 	return 0;
 }
@@ -296,14 +297,10 @@ static int await_answer(struct emulated_reader *e, struct err *err)
 	return 0;
 }
 
-static uint64_t page_up(uint64_t bytes)
-{
-	return (bytes + 4095) & ~UINT64_C(4095);
-}
-
 static int map_arena(struct emulated_reader *e, struct err *err)
 {
-	const uint64_t ring_bytes = page_up(sizeof(struct ring) + SLOT_MAX * sizeof(struct slot));
+	const uint64_t ring_bytes =
+		round_up(sizeof(struct ring) + SLOT_MAX * sizeof(struct slot), PAGE_BYTES);
 	void *at = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -379,7 +376,7 @@ static void emulated_close(struct reader *reader)
 static void *emulated_alloc(struct reader *reader, size_t bytes)
 {
 	struct emulated_reader *e = (struct emulated_reader *)reader;
-	const uint64_t at = e->used_bytes, size = page_up(bytes ? bytes : 1);
+	const uint64_t at = e->used_bytes, size = round_up(bytes ? bytes : 1, PAGE_BYTES);
 	struct err err = {0};
 
 	assert(!reader->busy);

@@ -2,16 +2,13 @@
 /* real_stream.c - lanes, tiles and their requests */
 #include "real_stream.h"
 
+#include "round.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint64_t round_up(uint64_t value, uint64_t to)
-{
-	return (value + to - 1) / to * to;
-}
 
 static uint64_t most(uint64_t a, uint64_t b)
 {
