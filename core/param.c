@@ -460,13 +460,6 @@ int param_read(const struct param_dest *dests, size_t count, const struct ynode 
 	return 0;
 }
 
-int param_defaults(const struct param_table *table, void *to, struct err *err)
-{
-	const struct param_dest dest = {table, to};
-
-	return dest_default(&dest, NULL, err);
-}
-
 /* ---- writing ---- */
 
 static void u64_text(char *text, size_t size, uint64_t value, const struct param *row)

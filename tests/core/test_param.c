@@ -283,13 +283,6 @@ START_TEST(test_no_mapping_at_all_is_an_empty_one)
 	ck_assert_int_eq(param_read(&missing, 1, NULL, NULL, &err), EINVAL);
 	ck_assert_str_eq(err.msg, "device.flash: bw_bytes_per_s is missing (a bandwidth: large "
 				  "sequential reads)");
-	err = (struct err){0};
-	ck_assert_int_eq(param_defaults(&flash_table, &flash, &err), EINVAL);
-	ck_assert_ptr_nonnull(strstr(err.msg, "bw_bytes_per_s is missing"));
-	err = (struct err){0};
-	memset(&window, 0, sizeof(window));
-	ck_assert_int_eq(param_defaults(&window_table, &window, &err), 0);
-	ck_assert_uint_eq(window.window, 5);
 }
 END_TEST
 
