@@ -79,6 +79,7 @@ struct param_dest {
  *	f.yaml:2:9: layout: 'bundel' is none of split, bundle (did you mean bundle?) */
 MUST_CHECK int param_read(const struct param_dest *dests, size_t count, const struct ynode *map,
 			  const char *const *also, struct err *err);
+
 /* A new map node with every row of the table, as param_read() reads it back.  NULL: no memory. */
 struct ynode *param_write(const struct param_table *table, const void *from);
 /* Add the rows to a map that stands. */
