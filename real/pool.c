@@ -14,6 +14,7 @@
 #include "real_kernels.h"
 
 #include "clock.h"
+#include "cores.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -33,6 +34,7 @@ struct worker {
 
 struct pool {
 	unsigned threads, started; /* started: workers that exist */
+	bool has_cores;		   /* one for each thread */
 	struct worker *workers;
 	pthread_mutex_t lock;
 	pthread_cond_t go, done;
@@ -60,8 +62,9 @@ static void spin_pause(void)
 }
 #endif
 
-/* Look at 'word' for SPIN_NS, or for AWAKE_NS while 'awake' stands; true once it is not 'old'. */
-static bool spin_until_changed(atomic_uint *word, unsigned old, atomic_bool *awake)
+/* Look at 'word' for SPIN_NS, or for AWAKE_NS while the pool is roused; true once it is not 'old'.
+ * Threads that share a core would only keep each other from working. */
+static bool spin_until_changed(const struct pool *pool, atomic_uint *word, unsigned old)
 {
 	uint64_t begin_ns = clock_now_ns(), looked_ns;
 
@@ -72,8 +75,9 @@ static bool spin_until_changed(atomic_uint *word, unsigned old, atomic_bool *awa
 			spin_pause();
 		}
 		looked_ns = clock_now_ns() - begin_ns;
-	} while (looked_ns < SPIN_NS ||
-		 (looked_ns < AWAKE_NS && atomic_load_explicit(awake, memory_order_relaxed)));
+	} while (pool->has_cores && (looked_ns < SPIN_NS ||
+				     (looked_ns < AWAKE_NS &&
+				      atomic_load_explicit(&pool->awake, memory_order_relaxed))));
 	return false;
 }
 
@@ -93,7 +97,7 @@ static void sleep_for_round(struct pool *pool, unsigned seen)
 
 static void await_round(struct pool *pool, unsigned seen)
 {
-	while (!spin_until_changed(&pool->round, seen, &pool->awake))
+	while (!spin_until_changed(pool, &pool->round, seen))
 		sleep_for_round(pool, seen);
 }
 
@@ -147,7 +151,7 @@ static void await_workers(struct pool *pool)
 {
 	unsigned busy = atomic_load_explicit(&pool->busy, memory_order_acquire);
 
-	while (busy != 0 && spin_until_changed(&pool->busy, busy, &pool->awake))
+	while (busy != 0 && spin_until_changed(pool, &pool->busy, busy))
 		busy = atomic_load_explicit(&pool->busy, memory_order_acquire);
 	if (busy == 0)
 		return;
@@ -256,6 +260,7 @@ int pool_open(struct pool **out, unsigned threads, struct err *err)
 	if (!pool)
 		return err_nomem(err, "a thread pool", sizeof(*pool));
 	pool->threads = threads;
+	pool->has_cores = threads <= cores_usable();
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->go, NULL);
 	pthread_cond_init(&pool->done, NULL);
