@@ -418,6 +418,8 @@ static void describe_origin(struct calibration *c, const struct calibrate_option
 	snprintf(origin->source, sizeof(origin->source), "%s", options->target->name);
 	snprintf(origin->read_engine, sizeof(origin->read_engine), "%s",
 		 options->target->is_emulated ? "emulated" : "pread");
+	origin->pace_bytes_per_s = c->host.pace_bytes_per_s;
+	origin->pace_spread_frac = c->host.pace_spread_frac;
 	if (stat(real_model_path(rm, 1), &st) == 0)
 		origin->file_bytes = (uint64_t)st.st_size;
 	host_name(origin->host, sizeof(origin->host));

@@ -280,6 +280,7 @@ static int real_merge(struct slot *slot, const struct result_row *once, struct e
 		return 0;
 	row->polluted += so_far.polluted;
 	row->steal_frac = (done * so_far.steal_frac + once->steal_frac) / (done + 1);
+	row->pace_frac = (done * so_far.pace_frac + once->pace_frac) / (done + 1);
 	if (so_far.dram_peak_bytes > row->dram_peak_bytes)
 		row->dram_peak_bytes = so_far.dram_peak_bytes;
 	return 0;
@@ -292,8 +293,9 @@ static bool may_measure_again(struct runner *runner)
 		return false;
 	if (runner->real_again++ == 0)
 		progress_note(runner->options->progress,
-			      "foreign disk traffic: repeats that see it are measured again, or "
-			      "counted as polluted when it goes on");
+			      "foreign disk traffic, or a host at another pace than when it was "
+			      "calibrated: such repeats are measured again, or counted as "
+			      "polluted when it goes on");
 	return true;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trial_real.c - one repeat of a trial in the real world, watched for foreign traffic */
+#include "host_pace.h"
 #include "real_model.h"
 #include "real_probe.h"
 #include "real_world.h"
@@ -9,6 +10,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +18,8 @@
 /* Foreign bytes over our own from which a repeat is thrown away: a twentieth of the disk's work
  * moves a mean by about as much as a good noise floor. */
 #define FOREIGN_FRAC_MAX 0.05
+/* A host whose memory is this much faster or slower than when it was calibrated is another host. */
+#define PACE_OFF_MAX 0.15
 
 /* `model synth` may have made several types, each in its own folder. */
 static int model_folder(char path[PATH_MAX], const struct trial *trial, struct err *err)
@@ -91,6 +95,7 @@ struct trial_real {
 	struct policy *policy;
 	struct real_world *world;
 	struct trial_drain drain;
+	uint64_t open_peak_bytes; /* of the process, while it loaded */
 	bool is_used;
 	char weights_digest[DIGEST_TEXT];
 	char logged_hash[DIGEST_TEXT]; /* of the decision log that was written; "" = none */
@@ -135,6 +140,7 @@ int trial_real_open(struct trial_real **out, const struct trial *trial, struct t
 		trial_real_close(real);
 		return err->code;
 	}
+	real->open_peak_bytes = host_peak_bytes();
 	*out = real;
 	return 0;
 }
@@ -178,29 +184,71 @@ static int logged_check(const struct trial_real *real, const struct run_outcome 
 		       outcome->decision_hash, real->logged_hash);
 }
 
+/* The host's pace now over the one that the profile was calibrated at; NaN where that says nothing. */
+static double pace_frac(const struct trial *trial)
+{
+	const struct device *device = &trial->device;
+
+	if (device->origin.pace_bytes_per_s <= 0 ||
+	    device->compute.threads != trial_threads(trial))
+		return NAN;
+	return host_pace(trial_threads(trial)) / device->origin.pace_bytes_per_s;
+}
+
+static bool pace_is_off(double frac)
+{
+	return !isnan(frac) && fabs(frac - 1) > PACE_OFF_MAX;
+}
+
+struct watch {
+	struct traffic traffic;
+	double pace_frac;
+};
+
+static void watch_begin(struct watch *watch, const struct trial_real *real)
+{
+	watch->pace_frac = pace_frac(real->trial);
+	host_peak_reset(); /* the pace took memory for a moment */
+	traffic_look(&watch->traffic, real->folder);
+}
+
+/* What went on beside the run, into its row. */
+static void watch_end(const struct watch *watch, const struct trial_real *real,
+		      struct result_row *row)
+{
+	struct traffic after;
+	double foreign, pace;
+
+	traffic_look(&after, real->folder);
+	row->dram_peak_bytes = host_peak_bytes();
+	if (row->dram_peak_bytes < real->open_peak_bytes)
+		row->dram_peak_bytes = real->open_peak_bytes;
+	foreign = traffic_foreign_frac(&watch->traffic, &after, &row->steal_frac);
+	pace = pace_frac(real->trial);
+	row->pace_frac = (watch->pace_frac + pace) / 2;
+	row->polluted = (!real->trial->target.is_emulated && foreign > FOREIGN_FRAC_MAX) ||
+			pace_is_off(watch->pace_frac) || pace_is_off(pace);
+}
+
 static int run_watched(struct trial_real *real, struct result_row *row, struct trial_books *books,
 		       struct err *err)
 {
 	struct run_options options = run_options_of(real->trial, real->policy);
-	struct traffic before, after;
 	struct run_outcome outcome;
-	double foreign;
+	struct watch watch;
 
 	options.ops = &trial_drain_ops;
 	options.world = &real->drain;
 	options.book = trial_books_take;
 	options.book_arg = books;
 	options.layers = books->list->layers;
-	traffic_look(&before, real->folder);
+	watch_begin(&watch, real);
 	if (run(&outcome, &options, err) || reconcile(real->world, err) ||
 	    logged_check(real, &outcome, err))
 		return err->code;
-	traffic_look(&after, real->folder);
-	foreign = traffic_foreign_frac(&before, &after, &row->steal_frac);
-	row->polluted = !real->trial->target.is_emulated && foreign > FOREIGN_FRAC_MAX;
+	watch_end(&watch, real, row);
 	trial_books_put(row, books, real->trial, &outcome);
 	memcpy(row->weights_digest, real->weights_digest, DIGEST_TEXT);
-	row->dram_peak_bytes = host_peak_bytes();
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "real_probe.h"
 
 #include "clock.h"
+#include "host_pace.h"
 #include "order.h"
 #include "real_kernels.h"
 #include "real_world.h"
@@ -364,6 +365,8 @@ struct round {
 	const struct real_model *rm;
 	struct samples *samples; /* [PATTERNS] */
 	double token_s[PATTERNS];
+	double paces[2 * PATTERNS];
+	size_t pace_count;
 	double deadline_s;
 	bool backwards;
 };
@@ -409,10 +412,19 @@ static int round_run(struct round *round, struct err *err)
 		if (visit_pattern(round, round->backwards ? PATTERNS - 1 - i : i, PATTERNS - i,
 				  err))
 			return err->code;
+		round->paces[round->pace_count++] = host_pace(options->threads);
 		if (options->progress && options->progress(options->progress_arg, done))
 			return err_set(err, ECANCELED, "probe: stopped by the caller");
 	}
 	return 0;
+}
+
+static void note_pace(struct probe_host *host, struct round *round)
+{
+	host->pace_bytes_per_s = order_median(round->paces, round->pace_count);
+	host->pace_spread_frac =
+		order_spread(round->paces, round->pace_count, host->pace_bytes_per_s) /
+		host->pace_bytes_per_s;
 }
 
 static int allocate(struct samples *samples, double **room, struct err *err)
@@ -450,6 +462,7 @@ int probe_host(struct probe_host *host, const struct probe_host_options *options
 	for (unsigned i = 0; i < PATTERNS; i++)
 		for (unsigned kind = STEP_ATTENTION; kind <= STEP_HEAD; kind++)
 			note_step(host, &samples[i], (enum step_kind)kind, &patterns[i], room);
+	note_pace(host, &round);
 out:
 	for (unsigned i = 0; i < PATTERNS; i++)
 		free(samples[i].all);

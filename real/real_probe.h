@@ -72,6 +72,9 @@ struct probe_host {
 	/* A plain matrix-vector product over more memory than any cache holds: time a byte, by enum
 	 * weight_type. */
 	double gemv_s_per_byte[WEIGHT_TYPES];
+	/* How fast the host read memory between the visits (host_pace.h): the median, and the spread
+	 * around it as a share. */
+	double pace_bytes_per_s, pace_spread_frac;
 };
 /* Runs the engine (real_world.h) on made demands of different sizes and reuse, with two contexts
  * and one dense run; every cost is what the engine books, so that a forecast lacks nothing that the
