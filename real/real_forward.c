@@ -310,12 +310,17 @@ static void multiply(struct forward *f, float *y, size_t width, const float *x,
 
 static void multiply_head(struct forward *f, const struct forward_rows *rows)
 {
-	struct gemv_job last = {f, rows, f->normed + (f->batch - 1) * f->d,
-				f->logits + rows->first};
+	float *logits = f->logits + rows->first;
+	struct gemv_job last = {f, rows, f->normed + (f->batch - 1) * f->d, logits};
 
 	pool_run(f->o.pool, gemv_run, &last);
-	if (f->take_logits)
+	if (!f->take_logits)
+		return;
+	if (f->batch > 1)
 		batch_logits(f, rows);
+	else
+		f->take_logits(f->take_logits_arg, &(struct logits_tile){rows->first, rows->count,
+									 rows->count, logits});
 }
 
 static void rotate(const struct forward *f, uint32_t p, float *head)

@@ -146,7 +146,7 @@ static int load_embedding(struct real_world *real, struct err *err)
 				 : role == ROLE_POSITION ? forward_position_row(f, 0)
 							 : 0;
 
-		if (is_table && f->o.live)
+		if (role == ROLE_HEAD || (is_table && f->o.live))
 			continue;
 		if (embed_row(real, &t, index, real->row_room, &row, err))
 			return err->code;

@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-enum { CTX = 24, PROMPT = 9, DECODES = 10, VOCAB = 128, POLICIES = 24 };
+enum { CTX = 24, PROMPT = 9, DECODES = 10, VOCAB = 128, POLICIES = 36 };
 
 static const struct real_target emulated = {
 	.name = "emulated",
@@ -22,23 +22,25 @@ static const struct real_target emulated = {
 		     .request_rate_per_s = 1e6},
 };
 
-/* A model's folder that all tests of a family share. */
-static char dirs[2][TINY_PATH];
+/* Folders of models that all tests share. */
+enum { MODELS = 3 }; /* OPT, Falcon, Falcon with a head of its own */
+static char dirs[MODELS][TINY_PATH];
 
 static void make_dirs(void)
 {
-	for (int family = 0; family < 2; family++) {
-		struct model m = tiny_model(family == 0 ? MODEL_OPT : MODEL_FALCON);
+	for (int i = 0; i < MODELS; i++) {
+		struct model m = tiny_model(i == 0 ? MODEL_OPT : MODEL_FALCON);
 
-		dir_make(dirs[family]);
-		tiny_synth(dirs[family], &m, WEIGHT_F32);
+		m.own_head = i == 2;
+		dir_make(dirs[i]);
+		tiny_synth(dirs[i], &m, WEIGHT_F32);
 	}
 }
 
 static void remove_dirs(void)
 {
-	for (int family = 0; family < 2; family++)
-		dir_remove(dirs[family]);
+	for (int i = 0; i < MODELS; i++)
+		dir_remove(dirs[i]);
 }
 
 static struct live *open_on(const struct real_target *target, const char *dir, const char *policy,
@@ -88,6 +90,14 @@ static void take_tile(void *arg, const struct logits_tile *tile)
 	for (uint32_t p = 0; p < PROMPT; p++)
 		memcpy(&said->logits[p][tile->first], tile->values + p * tile->stride,
 		       tile->rows * sizeof(float));
+	said->taken += (uint32_t)tile->rows;
+}
+
+static void take_first(void *arg, const struct logits_tile *tile)
+{
+	struct said *said = arg;
+
+	memcpy(&said->logits[0][tile->first], tile->values, tile->rows * sizeof(float));
 	said->taken += (uint32_t)tile->rows;
 }
 
@@ -158,6 +168,23 @@ START_TEST(a_prompt_at_once_says_what_its_tokens_one_by_one_say)
 }
 END_TEST
 
+START_TEST(a_prompt_of_one_token_has_its_logits_taken_too)
+{
+	struct policy_config config;
+	struct live *live = open_live(dirs[_i], resident, &config);
+	const uint32_t id = 3;
+	struct said said = {.taken = 0};
+	struct err err = {0};
+	struct books books;
+
+	live_take_logits(live, take_first, &said);
+	ck_ok(live_prefill(live, &id, 1, &books, &err));
+	ck_assert_uint_eq(said.taken, VOCAB);
+	ck_assert_mem_eq(said.logits[0], live_logits(live), sizeof(said.logits[0]));
+	live_close(live);
+}
+END_TEST
+
 START_TEST(a_position_sees_only_what_was_before_it)
 {
 	struct policy_config config;
@@ -212,14 +239,14 @@ static void draw_policy(char *text, size_t size, struct rng *rng)
 START_TEST(every_policy_says_what_the_dense_run_says)
 {
 	struct rng rng = {100 + (uint64_t)_i};
-	const char *dir = dirs[_i % 2];
+	const char *dir = dirs[_i % MODELS];
 	struct said dense, sparse;
 	char policy[512];
 	double off;
 
 	draw_policy(policy, sizeof(policy), &rng);
 	run_policy(&dense, dir, resident, 0);
-	run_policy(&sparse, dir, policy, (unsigned)_i / 2 % 4);
+	run_policy(&sparse, dir, policy, (unsigned)_i / MODELS % 4);
 	off = difference(&dense, &sparse);
 	ck_assert_msg(off <= 1e-5, "%s: logits differ by %g of their spread", policy, off);
 }
@@ -293,8 +320,9 @@ int main(void)
 	if (!host_has_direct_io())
 		return 77;
 	tcase_add_unchecked_fixture(tcase, make_dirs, remove_dirs);
-	tcase_add_loop_test(tcase, a_prompt_at_once_says_what_its_tokens_one_by_one_say, 0, 2);
-	tcase_add_loop_test(tcase, a_position_sees_only_what_was_before_it, 0, 2);
+	tcase_add_loop_test(tcase, a_prompt_at_once_says_what_its_tokens_one_by_one_say, 0, MODELS);
+	tcase_add_loop_test(tcase, a_prompt_of_one_token_has_its_logits_taken_too, 0, MODELS);
+	tcase_add_loop_test(tcase, a_position_sees_only_what_was_before_it, 0, MODELS);
 	tcase_add_loop_test(tcase, every_policy_says_what_the_dense_run_says, 0, POLICIES);
 	tcase_add_test(tcase, the_oracle_skips_neurons);
 	tcase_add_test(tcase, what_does_not_fit_is_said);
