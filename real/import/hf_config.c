@@ -275,9 +275,6 @@ static void read_name(struct model *m, const struct ynode *map)
 		begin--;
 	if ((size_t)(end - begin) >= sizeof(m->name) || *begin == '.')
 		return;
-	for (const char *c = begin; c < end; c++)
-		if ((unsigned char)*c < ' ' || *c == 127)
-			return; /* it will stand in tables and on terminals */
 	memcpy(m->name, begin, (size_t)(end - begin));
 	m->name[end - begin] = '\0';
 }

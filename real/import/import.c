@@ -82,6 +82,15 @@ static void name_after_path(struct model *m, const char *path)
 	m->name[end - begin] = '\0';
 }
 
+/* It will stand in tables and on terminals. */
+static bool is_printable(const char *name)
+{
+	for (const char *c = name; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			return false;
+	return name[0] != '\0';
+}
+
 static int read_config(struct import *im, struct hf_config *config, struct err *err)
 {
 	const struct import_options *o = im->options;
@@ -92,7 +101,7 @@ static int read_config(struct import *im, struct hf_config *config, struct err *
 	} else if (read_folder_config(config, im->from, err)) {
 		return err->code;
 	}
-	if (config->model.name[0] == '\0')
+	if (!is_printable(config->model.name))
 		name_after_path(&config->model, im->from);
 	if (o->activation >= 0)
 		config->model.activation = (unsigned)o->activation;

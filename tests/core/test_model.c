@@ -28,6 +28,8 @@ static const struct {
 } totals[] = {
 	{"opt-6.7b", UINT64_C(6658473984)}, {"falcon-7b", UINT64_C(6921720704)},
 	{"opt-1.3b", UINT64_C(1315758080)}, {"opt-125m", UINT64_C(125239296)},
+	{"opt-2.7b", UINT64_C(2651596800)}, {"opt-13b", UINT64_C(12853473280)},
+	{"opt-30b", UINT64_C(29974540288)}, {"opt-66b", UINT64_C(65719701504)},
 	{"demo-opt", UINT64_C(420700160)},
 };
 

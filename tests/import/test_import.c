@@ -2,6 +2,7 @@
 /* test_import.c - whole checkpoints become models: every weight in its place, in the type asked for, and
  * whole or not there */
 #include "checkpoint.h"
+#include "hf_config.h"
 #include "import.h"
 #include "real_files.h"
 #include "tiny_checkpoint.h"
@@ -615,6 +616,87 @@ START_TEST(the_user_is_told_what_a_model_lacks)
 }
 END_TEST
 
+/* config.json as published, other keys among them, and the parameters that such a model has. */
+static const struct {
+	const char *config;
+	uint64_t param_count;
+	enum activation activation;
+} published[] = {
+#define OPT(d, ffn, layers, heads)                                                                 \
+	"{\"_name_or_path\": \"facebook/opt\", \"activation_dropout\": 0.0, "                      \
+	"\"activation_function\": \"relu\", \"architectures\": [\"OPTForCausalLM\"], "             \
+	"\"bos_token_id\": 2, \"do_layer_norm_before\": true, \"ffn_dim\": " #ffn                  \
+	", \"hidden_size\": " #d ", \"init_std\": 0.02, \"max_position_embeddings\": 2048, "       \
+	"\"model_type\": \"opt\", \"num_attention_heads\": " #heads                                \
+	", \"num_hidden_layers\": " #layers ", \"prefix\": \"</s>\", \"torch_dtype\": "            \
+	"\"float16\", \"vocab_size\": 50272, \"word_embed_proj_dim\": " #d "}"
+	{OPT(768, 3072, 12, 12), UINT64_C(125239296), ACT_RELU},
+	{OPT(2048, 8192, 24, 32), UINT64_C(1315758080), ACT_RELU},
+	{OPT(2560, 10240, 32, 32), UINT64_C(2651596800), ACT_RELU},
+	{OPT(4096, 16384, 32, 32), UINT64_C(6658473984), ACT_RELU},
+	{OPT(5120, 20480, 40, 40), UINT64_C(12853473280), ACT_RELU},
+	{OPT(7168, 28672, 48, 56), UINT64_C(29974540288), ACT_RELU},
+	{OPT(9216, 36864, 64, 72), UINT64_C(65719701504), ACT_RELU},
+	/* Falcon 7B as first published, and as of today. */
+	{"{\"alibi\": false, \"apply_residual_connection_post_layernorm\": false, \"bias\": false, "
+	 "\"hidden_size\": 4544, \"layer_norm_epsilon\": 1e-05, \"model_type\": "
+	 "\"RefinedWebModel\", \"multi_query\": true, \"n_head\": 71, \"n_layer\": 32, "
+	 "\"parallel_attn\": true, \"torch_dtype\": \"bfloat16\", \"vocab_size\": 65024}",
+	 UINT64_C(6921720704), ACT_GELU},
+	{"{\"alibi\": false, \"bias\": false, \"hidden_size\": 4544, \"layer_norm_epsilon\": "
+	 "1e-05, "
+	 "\"model_type\": \"falcon\", \"multi_query\": true, \"new_decoder_architecture\": false, "
+	 "\"num_attention_heads\": 71, \"num_hidden_layers\": 32, \"num_kv_heads\": 71, "
+	 "\"parallel_attn\": true, \"vocab_size\": 65024, \"activation\": \"relu\"}",
+	 UINT64_C(6921720704), ACT_RELU},
+};
+
+START_TEST(the_published_shapes_are_read)
+{
+	char path[TINY_PATH + 32];
+	struct hf_config config;
+	struct err err = {0};
+
+	tc_config(from, published[_i].config, NULL, NULL);
+	snprintf(path, sizeof(path), "%s/config.json", from);
+	ck_ok(hf_config_read(&config, path, &err));
+	ck_assert_uint_eq(model_param_count(&config.model), published[_i].param_count);
+	ck_assert_int_eq(config.model.activation, published[_i].activation);
+	ck_assert_uint_eq(config.model.position_count, 2048);
+	ck_assert(config.tied && !config.no_biases && !config.plain_norms);
+}
+END_TEST
+
+/* What a model is called: in tables, on terminals. */
+static const struct {
+	const char *says, *name; /* NULL: the folder's */
+} called[] = {
+	{"\"some/tiny-opt\"", "tiny-opt"},
+	{"\"/models/opt-6.7b/\"", "opt-6.7b"},
+	{"\"opt\"", "opt"},
+	{"\"\"", NULL},
+	{"\"..\"", NULL},
+	{"\"a/\\u001b[31mred\"", NULL},
+	{"null", NULL},
+	{"17", NULL},
+};
+
+START_TEST(a_model_is_called_what_its_config_remembers_or_its_folder)
+{
+	struct import_options options = options_for(-1);
+	struct import_report report;
+	struct tiny_checkpoint tc;
+	struct err err = {0};
+
+	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
+	tc_write(&tc, from);
+	tc_config(from, tc_opt_config, "\"some/tiny-opt\"", called[_i].says);
+	ck_ok(model_import(to, from, &options, &report, &err));
+	ck_assert_str_eq(report.model.name,
+			 called[_i].name ? called[_i].name : strrchr(from, '/') + 1);
+}
+END_TEST
+
 static int stop_half_way(void *arg, double done)
 {
 	(void)arg;
@@ -742,6 +824,10 @@ int main(void)
 	tcase_add_loop_test(tcase, a_falcon_of_llama_cpp_imports_from_its_file, 0, 4);
 	tcase_add_loop_test(tcase, a_head_of_its_own_is_kept, 0, 3);
 	tcase_add_test(tcase, the_user_is_told_what_a_model_lacks);
+	tcase_add_loop_test(tcase, the_published_shapes_are_read, 0,
+			    sizeof(published) / sizeof(published[0]));
+	tcase_add_loop_test(tcase, a_model_is_called_what_its_config_remembers_or_its_folder, 0,
+			    sizeof(called) / sizeof(called[0]));
 	tcase_add_test(tcase, a_stopped_import_leaves_nothing);
 	tcase_add_test(tcase, a_killed_import_leaves_nothing_that_looks_whole);
 	tcase_add_test(tcase, a_disk_that_fills_up_is_told_and_leaves_nothing);
