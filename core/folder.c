@@ -7,18 +7,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int folder_make_one(const char *path, struct err *err)
+/* 'part' is the whole path or the beginning of it. */
+static int folder_make_one(const char *part, const char *path, struct err *err)
 {
 	struct stat st;
 	int why;
 
-	if (mkdir(path, 0777) == 0)
+	if (mkdir(part, 0777) == 0)
 		return 0;
 	why = errno;
 	/* A folder that stands may be refused for other reasons too, such as a read-only root. */
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+	if (stat(part, &st) == 0 && S_ISDIR(st.st_mode))
 		return 0;
 	errno = why == EEXIST ? ENOTDIR : why;
+	if (strcmp(part, path) != 0)
+		return err_errno(err, "%s: cannot make the folder %s on the way", path, part);
 	return err_errno(err, "%s: cannot make the folder", path);
 }
 
@@ -35,7 +38,7 @@ int folder_make(const char *path, struct err *err)
 		at += 1 + strcspn(at + 1, "/");
 		end = *at;
 		*at = '\0';
-		(void)!folder_make_one(part, err);
+		(void)!folder_make_one(part, path, err);
 		*at = end;
 	}
 	free(part);

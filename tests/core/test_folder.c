@@ -78,10 +78,11 @@ START_TEST(test_what_stands_in_the_way_is_named)
 	ck_assert_int_eq(newfile_open(&file, "plain", &err), 0);
 	ck_assert_int_eq(newfile_commit(&file, &err), 0);
 	ck_assert_int_eq(folder_make("plain/below", &err), ENOTDIR);
-	ck_assert_str_eq(err.msg, "plain: cannot make the folder: Not a directory");
+	ck_assert_str_eq(err.msg,
+			 "plain/below: cannot make the folder plain on the way: Not a directory");
 	err = (struct err){0};
 	ck_assert_int_eq(folder_make("/proc/below/it", &err), ENOENT);
-	ck_assert_msg(strncmp(err.msg, "/proc/below: ", 13) == 0, "said %s", err.msg);
+	ck_assert_msg(strncmp(err.msg, "/proc/below/it: ", 16) == 0, "said %s", err.msg);
 }
 END_TEST
 
