@@ -3,21 +3,13 @@
  * generation included */
 #include "bench_kernels.h"
 #include "cli.h"
+#include "clock.h"
 
 #include "order.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-
-static double now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 /* One trial from nothing: its own cache, so that fit and trace generation are paid each time. */
 static int time_trial(double *seconds, double *reads, const struct trial *trial, struct err *err)
@@ -25,20 +17,34 @@ static int time_trial(double *seconds, double *reads, const struct trial *trial,
 	struct trace_cache *cache = NULL;
 	struct token_list list = {0};
 	struct result_row row;
-	double start = now_s();
+	double start = clock_now_s();
 
 	if (!trace_cache_open(&cache, err)) {
 		trial_describe(&row, trial, "sim");
 		if (!trial_run_sim(&row, &list, trial, cache, err))
 			trial_summarise(&row, &list);
 	}
-	*seconds = now_s() - start;
+	*seconds = clock_now_s() - start;
 	*reads = err->code ? 0
 			   : row.read_count_per_token *
 				     (double)(trial->run.tokens + trial->run.warmup);
 	trace_cache_close(cache);
 	free(list.tokens);
 	return err->code;
+}
+
+/* 'seconds' in order. */
+static void print_json(const char *trial, const double *seconds, uint64_t runs, double reads)
+{
+	struct json json = {.out = stdout};
+
+	json_put_object(&json, NULL);
+	json_put_text(&json, "trial", trial);
+	json_put_number(&json, "min_s", seconds[0]);
+	json_put_number(&json, "median_s", seconds[runs / 2]);
+	json_put_number(&json, "max_s", seconds[runs - 1]);
+	json_put_number(&json, "reads_per_s", reads / seconds[runs / 2]);
+	json_put_end(&json);
 }
 
 enum { RUNS_MOST = 101 };
@@ -66,11 +72,11 @@ static int bench_experiment(const char *path, const struct arg_list *sets, uint6
 		if (err->code)
 			break;
 		order_sort(seconds, runs);
-		printf(json ? "{\"trial\": \"%s\", \"min_s\": %.6g, \"median_s\": %.6g, \"max_s\": "
-			      "%.6g, \"reads_per_s\": %.6g}\n"
-			    : "%-44s %9.4f %9.4f %9.4f %12.4g\n",
-		       trial->name, seconds[0], seconds[runs / 2], seconds[runs - 1],
-		       reads / seconds[runs / 2]);
+		if (json)
+			print_json(trial->name, seconds, runs, reads);
+		else
+			printf("%-44s %9.4f %9.4f %9.4f %12.4g\n", trial->name, seconds[0],
+			       seconds[runs / 2], seconds[runs - 1], reads / seconds[runs / 2]);
 	}
 	experiment_fini(&experiment);
 	return err->code;

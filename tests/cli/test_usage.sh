@@ -71,4 +71,9 @@ if ! "$flashcast" run paper/table2 -o "$dir/odd" --world sim --json --no-figures
 	echo 'run --json: experiment is not a"b\c'
 	failed=1
 fi
+if ! "$flashcast" bench sim --json --runs 1 --set tokens=4 --set warmup=1 --set 'sweep={product: {policy: [naive], about: ["a\"b", c]}}' >"$dir/bench.json" ||
+	[ "$(sqlite3 :memory: "select json_extract(readfile('$dir/bench.json'), '\$.trial')")" != 'about=a"b' ]; then
+	echo 'bench sim --json: trial is not about=a"b'
+	failed=1
+fi
 exit $failed
