@@ -353,7 +353,7 @@ START_TEST(test_json_has_the_same_facts_and_null_for_what_is_not_known)
 		"\"predicted_ns_per_token\":{\"io\":55000000,\"mem\":0,",
 		"\"compute\":55000000,\"total\":110000000}",
 		"\"error_frac\":{\"io\":0.1,\"mem\":null,\"compute\":0.1,\"total\":0.1}",
-		"\"judged\":true,\"same_decisions\":false,\"profile_threads\":null,"
+		"\"judged\":true,\"same_decisions\":false,\"profile_threads\":null,",
 		"\"measured_threads\":null,\"same_threads\":true}",
 		"\"profile_threads\":8,\"measured_threads\":4,\"same_threads\":false}",
 		"\"counted\":{\"io\":2,\"mem\":0,\"compute\":2,\"total\":2}",
