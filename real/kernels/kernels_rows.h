@@ -11,11 +11,10 @@
  * A weight type is a constant wherever it is passed, so that inlining leaves one loop for each.
  *
  * All of it waits for DRAM, and what it does is to keep the prefetchers busy: a core reads fastest
- * in several streams (measured: one gives 0.8 of what four give), each going on where it left off,
- * for at each new beginning the prefetcher starts from nothing.  So STREAMS rows are multiplied
- * side by side, and each stream takes the rows of a run one after another, which lie one behind the
- * other.  Software prefetch was measured too, at every distance, and took more than it gave.
- * Figures: docs/kernels.md. */
+ * in several streams, each going on where it left off, for at each new beginning the prefetcher
+ * starts from nothing.  So STREAMS rows are multiplied side by side, and each stream takes the rows
+ * of a run one after another, which lie one behind the other.  What else was tried, and the figures:
+ * docs/kernels.md. */
 #ifndef FLASH_KERNELS_ROWS_H
 #define FLASH_KERNELS_ROWS_H
 
@@ -26,7 +25,7 @@
 
 enum {
 	STREAMS = 4,
-	RUN = 16, /* rows of a stream; more lie so far apart that they meet in the cache's sets */
+	RUN = 24, /* rows of a stream; more lie so far apart that they meet in the cache's sets */
 	SUMS = 8, /* accumulators: two multiply-adds a cycle, each four cycles long */
 };
 
@@ -116,10 +115,13 @@ ALWAYS_INLINE void add_all(float *acc, struct scaled *s, size_t n, enum weight_t
 	s->count = 0;
 }
 
-/* The run of each stream over 'rows' rows that are left. */
+/* The run of each stream over 'rows' rows that are left: all runs about as long, so that none is a
+ * short one at the end. */
 ALWAYS_INLINE size_t run_of(size_t rows)
 {
-	return rows / STREAMS < RUN ? rows / STREAMS : RUN;
+	const size_t most = (size_t)STREAMS * RUN, blocks = (rows + most - 1) / most;
+
+	return blocks ? rows / STREAMS / blocks : 0;
 }
 
 /* Rows of a matrix, and the vector they multiply. */

@@ -222,6 +222,7 @@ static bool ffn_holds(const struct kernels *k, unsigned at, char why[CHECK_WHY])
 static bool silence_holds(const struct kernels *k, unsigned at, char why[CHECK_WHY])
 {
 	enum weight_type type = (enum weight_type)(at % WEIGHT_TYPES);
+	unsigned quarters = at / WEIGHT_TYPES; /* of the neurons fire */
 	enum { ROWS = 150, N = 40 };
 	struct rng rng = {at + 2000};
 	struct matrix m = matrix_make(ROWS, 2 * N, type, &rng);
@@ -234,7 +235,7 @@ static bool silence_holds(const struct kernels *k, unsigned at, char why[CHECK_W
 	for (size_t i = 0; i < N; i++)
 		x[i] = draw(&rng);
 	for (size_t r = 0; r < ROWS; r++) {
-		bool fires = rng_unit(&rng) < (double)(at / WEIGHT_TYPES) / 4;
+		bool fires = rng_unit(&rng) < quarters / 4.0;
 
 		bias[r] = fires ? 100 : -100;
 		for (size_t i = 0; i < N; i++)
@@ -253,7 +254,7 @@ static bool silence_holds(const struct kernels *k, unsigned at, char why[CHECK_W
 	for (size_t i = 0; good && i < N; i++)
 		if (!near((double)acc[i], want[i], 150.0 * ROWS, ROWS))
 			good = off(why, "type %u, %u of 4 fire, sum %zu: got %.9g, expected %.9g",
-				   type, at / WEIGHT_TYPES, i, (double)acc[i], want[i]);
+				   type, quarters, i, (double)acc[i], want[i]);
 	matrix_free(&m);
 	return good;
 }
@@ -291,8 +292,8 @@ static bool attention_holds(const struct kernels *kernels, unsigned at, char why
 	size_t ctx = heads[at].ctx, dim = heads[at].dim, stride = heads[at].stride;
 	struct rng rng = {at + 3000};
 	float *k = grab(ctx * stride * 2 * sizeof(*k)), *v = k + ctx * stride;
-	float q[DIM_MOST] = {0}, out[DIM_MOST], scores[CTX_MOST];
-	double want[DIM_MOST];
+	float q[DIM_MOST] = {0}, out[DIM_MOST] = {0}, scores[CTX_MOST];
+	double want[DIM_MOST] = {0};
 	bool good = true;
 
 	for (size_t i = 0; i < ctx * stride; i++) {
