@@ -59,7 +59,8 @@ struct call {
 
 /* What one line says. */
 struct line {
-	double kernel_bytes_per_s, read_bytes_per_s, ratio, low, high;
+	double kernel_bytes_per_s, read_bytes_per_s;
+	struct order_interval ratio;
 };
 
 static double now_s(void)
@@ -117,18 +118,6 @@ static double time_call(struct bench *b, struct call *c)
 	return now_s() - start;
 }
 
-/* 19 of 20 times the median lies between the values that are so far from the middle. */
-static void median_of_ratios(struct line *line, double *ratios, size_t count)
-{
-	double half = 0.98 * sqrt((double)count) + 1;
-	size_t low = half < (double)count / 2 ? (size_t)((double)count / 2 - half) : 0;
-
-	order_sort(ratios, count);
-	line->ratio = order_quantile(ratios, count, 0.5);
-	line->low = ratios[low];
-	line->high = ratios[count - 1 - low];
-}
-
 static void measure(struct line *line, struct bench *b, struct call *call)
 {
 	double took[2][PAIRS_MOST], ratios[PAIRS_MOST];
@@ -142,7 +131,7 @@ static void measure(struct line *line, struct bench *b, struct call *call)
 		}
 	for (size_t pair = 0; pair < b->pairs; pair++)
 		ratios[pair] = took[1][pair] / took[0][pair];
-	median_of_ratios(line, ratios, b->pairs);
+	line->ratio = order_median_interval(ratios, b->pairs);
 	line->kernel_bytes_per_s = bytes / order_median(took[0], b->pairs);
 	line->read_bytes_per_s = bytes / order_median(took[1], b->pairs);
 }
@@ -152,8 +141,8 @@ static void print_line(const struct call *call, const struct line *line)
 	printf("%-5s %-5s %7zu %9.1f %9.2f %9.2f %7.3f  %.3f to %.3f\n",
 	       call->work == WORK_GEMV ? "gemv" : "ffn", weight_type_words[call->type].text,
 	       call->row_count, (double)(call->row_count * call->stride) / 1e6,
-	       line->kernel_bytes_per_s / 1e9, line->read_bytes_per_s / 1e9, line->ratio, line->low,
-	       line->high);
+	       line->kernel_bytes_per_s / 1e9, line->read_bytes_per_s / 1e9, line->ratio.median,
+	       line->ratio.low, line->ratio.high);
 	fflush(stdout);
 }
 
@@ -166,9 +155,9 @@ static void put_line(struct json *json, const struct call *call, const struct li
 	json_put_count(json, "bytes", call->row_count * call->stride);
 	json_put_number(json, "kernel_bytes_per_s", line->kernel_bytes_per_s);
 	json_put_number(json, "read_bytes_per_s", line->read_bytes_per_s);
-	json_put_number(json, "ratio", line->ratio);
-	json_put_number(json, "ratio_low", line->low);
-	json_put_number(json, "ratio_high", line->high);
+	json_put_number(json, "ratio", line->ratio.median);
+	json_put_number(json, "ratio_low", line->ratio.low);
+	json_put_number(json, "ratio_high", line->ratio.high);
 	json_put_end(json);
 }
 

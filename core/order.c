@@ -38,6 +38,21 @@ double order_median(double *values, size_t count)
 	return order_quantile(values, count, 0.5);
 }
 
+struct order_interval order_median_interval(double *values, size_t count)
+{
+	double half = 0.98 * sqrt((double)count) + 1;
+	size_t low = half < (double)count / 2 ? (size_t)((double)count / 2 - half) : 0;
+
+	if (count == 0)
+		return (struct order_interval){0};
+	order_sort(values, count);
+	return (struct order_interval){
+		.median = order_quantile(values, count, 0.5),
+		.low = values[low],
+		.high = values[count - 1 - low],
+	};
+}
+
 double order_spread(double *values, size_t count, double middle)
 {
 	for (size_t i = 0; i < count; i++)
