@@ -489,6 +489,19 @@ static void ffn_part(const struct ffn_job *job, unsigned thread, size_t begin, s
 	job->f->o.kernels->ffn(acc_of(job->f, thread), &part, job->f->normed);
 }
 
+/* Rows that are asked for at a time: enough that the kernel has always several at hand. */
+enum { WHICH_MOST = 256 };
+
+static void ffn_some(const struct ffn_job *job, unsigned thread, const uint32_t *which,
+		     size_t count)
+{
+	struct ffn_rows some = *job->rows;
+
+	some.rows = count;
+	some.which = which;
+	job->f->o.kernels->ffn(acc_of(job->f, thread), &some, job->f->normed);
+}
+
 static void ffn_run(void *arg, unsigned thread, unsigned threads)
 {
 	const struct ffn_job *job = arg;
@@ -500,13 +513,13 @@ static void ffn_run(void *arg, unsigned thread, unsigned threads)
 		return;
 	}
 	while (row < end) {
-		size_t first;
+		uint32_t which[WHICH_MOST];
+		size_t count;
 
-		while (row < end && !bits_get(job->demanded, job->pointer[row]))
-			row++;
-		for (first = row; row < end && bits_get(job->demanded, job->pointer[row]); row++)
-			;
-		ffn_part(job, thread, first, row);
+		for (count = 0; row < end && count < WHICH_MOST; row++)
+			if (bits_get(job->demanded, job->pointer[row]))
+				which[count++] = (uint32_t)row;
+		ffn_some(job, thread, which, count);
 	}
 }
 

@@ -16,8 +16,10 @@ struct ffn_rows {
 	const void *up, *down;
 	enum weight_type type;
 	size_t rows, n, row_stride;
-	const float *bias; /* [rows] or NULL */
+	const float *bias; /* of each neuron, or NULL */
 	enum activation activation;
+	const uint32_t *
+		which; /* [rows]: which neurons, where not all: the i-th is neuron which[i]; or NULL */
 };
 
 struct kernels {

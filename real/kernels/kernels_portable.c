@@ -41,10 +41,10 @@ static void gemv(float *y, const void *w, enum weight_type type, size_t rows, si
 static void ffn(float *acc, const struct ffn_rows *rows, const float *x)
 {
 	for (size_t i = 0; i < rows->rows; i++) {
-		size_t at = i * rows->row_stride;
+		size_t row = rows->which ? rows->which[i] : i, at = row * rows->row_stride;
 		float h = dot((const char *)rows->up + at, rows->type, x, rows->n);
 
-		h += rows->bias ? rows->bias[i] : 0;
+		h += rows->bias ? rows->bias[row] : 0;
 		if (rows->activation == ACT_RELU && !(h > 0))
 			continue; /* nor is its down row read */
 		h = (float)activate(rows->activation, (double)h);

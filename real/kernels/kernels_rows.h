@@ -39,10 +39,10 @@ ALWAYS_INLINE float weight_at(const char *row, enum weight_type type, size_t i)
 				  : bf16_to_f32(((const uint16_t *)(const void *)row)[i]);
 }
 
-/* Rows to multiply by x side by side: the first, and how far apart they begin. */
+/* Rows to multiply by x side by side. */
 struct side_by_side {
-	const char *row;
-	size_t apart, n;
+	const char *row[STREAMS];
+	size_t n;
 	const float *x;
 };
 
@@ -60,20 +60,20 @@ ALWAYS_INLINE void dots(float *y, const struct side_by_side *s, enum weight_type
 			vec x = vec_load(s->x + i + k * LANES);
 
 			for (size_t r = 0; r < rows; r++)
-				sums[r * each + k] = vec_fma(
-					vec_weights(s->row + r * s->apart, type, i + k * LANES), x,
-					sums[r * each + k]);
+				sums[r * each + k] =
+					vec_fma(vec_weights(s->row[r], type, i + k * LANES), x,
+						sums[r * each + k]);
 		}
 	for (; i + LANES <= s->n; i += LANES)
 		for (size_t r = 0; r < rows; r++)
-			sums[r * each] = vec_fma(vec_weights(s->row + r * s->apart, type, i),
+			sums[r * each] = vec_fma(vec_weights(s->row[r], type, i),
 						 vec_load(s->x + i), sums[r * each]);
 	for (size_t r = 0; r < rows; r++) {
 		for (size_t k = 1; k < each; k++)
 			sums[r * each] = vec_add(sums[r * each], sums[r * each + k]);
 		y[r] = vec_sum(sums[r * each]);
 		for (size_t j = i; j < s->n; j++)
-			y[r] += weight_at(s->row + r * s->apart, type, j) * s->x[j];
+			y[r] += weight_at(s->row[r], type, j) * s->x[j];
 	}
 }
 
@@ -137,18 +137,18 @@ ALWAYS_INLINE void gemv_of(float *y, const struct gemv_rows *g, enum weight_type
 	size_t i = 0;
 
 	for (size_t run; (run = run_of(g->rows - i)) > 0; i += STREAMS * run) {
-		s.apart = run * g->stride;
 		for (size_t k = i; k < i + run; k++) {
 			float sums[STREAMS];
 
-			s.row = g->first + k * g->stride;
+			for (size_t r = 0; r < STREAMS; r++)
+				s.row[r] = g->first + (k + r * run) * g->stride;
 			dots(sums, &s, type, STREAMS);
 			for (size_t r = 0; r < STREAMS; r++)
 				y[k + r * run] = sums[r];
 		}
 	}
 	for (; i < g->rows; i++) {
-		s.row = g->first + i * g->stride;
+		s.row[0] = g->first + i * g->stride;
 		dots(y + i, &s, type, 1);
 	}
 }
@@ -171,11 +171,23 @@ static void gemv(float *y, const void *w, enum weight_type type, size_t rows, si
 	}
 }
 
+/* Where the i-th of the rows to multiply stands among all. */
+ALWAYS_INLINE size_t row_at(const struct ffn_rows *f, size_t i)
+{
+	return f->which ? f->which[i] : i;
+}
+
+ALWAYS_INLINE const char *up_row(const struct ffn_rows *f, size_t i)
+{
+	return (const char *)f->up + row_at(f, i) * f->row_stride;
+}
+
 /* Neuron i has summed up to 'h': what fires waits until STREAMS of them do; what does not costs
  * nothing more, and its down row is never read. */
 ALWAYS_INLINE void fire(float *acc, struct scaled *firing, const struct ffn_rows *f,
 			enum weight_type type, size_t i, float h)
 {
+	i = row_at(f, i);
 	h += f->bias ? f->bias[i] : 0;
 	if (f->activation != ACT_RELU)
 		h = (float)activate(f->activation, (double)h);
@@ -196,16 +208,16 @@ ALWAYS_INLINE void ffn_of(float *acc, const struct ffn_rows *f, const float *x,
 	size_t i = 0;
 
 	for (size_t run; (run = run_of(f->rows - i)) > 0; i += STREAMS * run) {
-		s.apart = run * f->row_stride;
 		for (size_t k = i; k < i + run; k++) {
-			s.row = (const char *)f->up + k * f->row_stride;
+			for (size_t r = 0; r < STREAMS; r++)
+				s.row[r] = up_row(f, k + r * run);
 			dots(h, &s, type, STREAMS);
 			for (size_t r = 0; r < STREAMS; r++)
 				fire(acc, &firing, f, type, k + r * run, h[r]);
 		}
 	}
 	for (; i < f->rows; i++) {
-		s.row = (const char *)f->up + i * f->row_stride;
+		s.row[0] = up_row(f, i);
 		dots(h, &s, type, 1);
 		fire(acc, &firing, f, type, i, h[0]);
 	}
