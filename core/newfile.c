@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* newfile.c - temporary, fsync, rename */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "newfile.h"
 
 #include "folder.h"
@@ -36,18 +37,30 @@ static void file_free(struct newfile *file)
 	memset(file, 0, sizeof(*file));
 }
 
+/* What a link points at is written, and the link stays; a rename over a device or a pipe would put a
+ * file in its place. */
+static int name_target(struct newfile *file, const char *path, struct err *err)
+{
+	struct stat st;
+
+	file->path = realpath(path, NULL);
+	if (file->path && stat(file->path, &st) == 0 && !S_ISREG(st.st_mode))
+		return err_set(err, EINVAL, "%s: is no plain file, expected one or a new name",
+			       path);
+	if (!file->path)
+		file->path = strdup(path);
+	if (!file->path)
+		return err_nomem(err, "a file's name", strlen(path));
+	file->temp = malloc(strlen(file->path) + TEMP_SUFFIX);
+	return file->temp ? 0 : err_nomem(err, "a file's name", strlen(file->path) + TEMP_SUFFIX);
+}
+
 int newfile_open(struct newfile *file, const char *path, struct err *err)
 {
 	int fd = -1;
 
 	memset(file, 0, sizeof(*file));
-	file->path = strdup(path);
-	file->temp = malloc(strlen(path) + TEMP_SUFFIX);
-	if (!file->path || !file->temp) {
-		err_nomem(err, "a file's name", strlen(path) + TEMP_SUFFIX);
-		goto fail;
-	}
-	if (folder_make_for(path, err))
+	if (name_target(file, path, err) || folder_make_for(path, err))
 		goto fail;
 	fd = temp_open(file);
 	if (fd < 0) {

@@ -3,7 +3,7 @@
  *
  * Written as a temporary beside the target, then fsynced and renamed over it, so that neither a
  * crash nor a full disk leaves half a file where a good one stood.  Folders that are missing on the
- * way to it are made.
+ * way to it are made.  What a link points at is written; a device, a pipe or a folder is refused (EINVAL).
  *
  *	struct newfile file;
  *
