@@ -44,6 +44,7 @@ struct writer {
 	const struct write_options *options;
 	const struct row_source *source;
 	unsigned char *buffer;
+	size_t buffer_bytes;
 	struct written_file files[FILES_MAX];
 	unsigned file_count;
 	uint64_t done_bytes, all_bytes;
@@ -150,7 +151,7 @@ static int put_tensor(struct writer *w, struct written_file *f, const struct fil
 		      struct err *err)
 {
 	const struct model_tensor *t = &it->tensor;
-	uint64_t rows = BUFFER_BYTES / t->row_stride;
+	uint64_t rows = w->buffer_bytes / t->row_stride;
 
 	for (uint64_t row = 0; row < t->dims[1]; row += rows) {
 		uint64_t left = t->dims[1] - row;
@@ -397,12 +398,37 @@ static int open_files(struct writer *w, const char *dir, struct err *err)
 	return check_room(w, dir, err);
 }
 
+/* What a buffer must hold: any row of any file. */
+static uint64_t longest_row(const struct writer *w)
+{
+	uint64_t longest = 0;
+
+	for (unsigned i = 0; i < w->file_count; i++) {
+		struct file_tensors it = {.map = &w->files[i].map};
+
+		while (file_tensors_next(&it))
+			if (it.tensor.row_stride > longest)
+				longest = it.tensor.row_stride;
+	}
+	return longest;
+}
+
+static int open_buffer(struct writer *w, struct err *err)
+{
+	uint64_t least = longest_row(w);
+
+	w->buffer_bytes = w->options->buffer_bytes ? w->options->buffer_bytes : BUFFER_BYTES;
+	if (w->buffer_bytes < least)
+		w->buffer_bytes = least;
+	w->buffer = malloc(w->buffer_bytes + TENSOR_ALIGN);
+	if (!w->buffer)
+		return err_nomem(err, "writing a model", w->buffer_bytes + TENSOR_ALIGN);
+	return 0;
+}
+
 static int write_all(struct writer *w, const char *dir, struct err *err)
 {
-	w->buffer = malloc(BUFFER_BYTES + TENSOR_ALIGN);
-	if (!w->buffer)
-		return err_nomem(err, "writing a model", BUFFER_BYTES + TENSOR_ALIGN);
-	if (open_files(w, dir, err))
+	if (open_files(w, dir, err) || open_buffer(w, err))
 		return err->code;
 	for (unsigned i = 0; i < w->file_count; i++)
 		if (put_file(w, &w->files[i], err))

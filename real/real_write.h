@@ -33,7 +33,8 @@ struct write_options {
 	enum weight_type weights;
 	const struct layout_ops *const *layouts; /* files to write beside base.gguf */
 	unsigned layout_count;
-	const char *source; /* of the weights, for people who look at the files */
+	const char *source;  /* of the weights, for people who look at the files */
+	size_t buffer_bytes; /* rows asked for at once, at least one; 0: 8 MiB */
 	/* Progress, 0 .. 1; non-zero stops with ECANCELED. May be NULL. */
 	int (*progress)(void *arg, double done);
 	void *progress_arg;

@@ -225,6 +225,7 @@ static int import_write(struct import *im, const char *dir, struct err *err)
 		.weights = im->weights,
 		.layouts = o->layouts,
 		.layout_count = o->layout_count,
+		.buffer_bytes = o->buffer_bytes,
 		.source = im->gguf ? "GGUF" : "Hugging Face",
 		.progress = o->progress,
 		.progress_arg = o->progress_arg,

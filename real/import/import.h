@@ -16,6 +16,7 @@ struct import_options {
 	int activation; /* an enum activation, or -1: what the config says; GGUF does not say, and means gelu */
 	uint64_t row_align;  /* 512 or 4096 */
 	size_t column_bytes; /* 0: 256 MiB */
+	size_t buffer_bytes; /* 0: 8 MiB, which is the most */
 	unsigned threads;    /* 0: one a core */
 	/* What the user should know and need not mend. May be NULL. */
 	void (*warn)(void *arg, const char *text);

@@ -274,7 +274,7 @@ END_TEST
 
 START_TEST(the_digest_says_which_weights_whatever_the_names_layouts_and_blocks)
 {
-	static const size_t column_bytes[] = {0, 1, 4 * TC_D * 50};
+	static const size_t column_bytes[] = {0, 1, 4 * TC_D * 50}, buffer_bytes[] = {0, 0, 3000};
 	static const char *const prefixes[] = {"decoder.", "decoder.", "decoder."};
 	char digest[33], again[33];
 
@@ -287,6 +287,7 @@ START_TEST(the_digest_says_which_weights_whatever_the_names_layouts_and_blocks)
 		make_checkpoint(&tc, MODEL_OPT, prefixes[i], i == 1 ? "lm_head.weight" : NULL);
 		tc_write(&tc, from);
 		options.column_bytes = column_bytes[i];
+		options.buffer_bytes = buffer_bytes[i];
 		options.threads = 1 + i;
 		ck_ok(model_import(to, from, &options, &report, &err));
 		check_weights(prefixes[i], WEIGHT_F32, i ? again : digest);
@@ -296,6 +297,31 @@ START_TEST(the_digest_says_which_weights_whatever_the_names_layouts_and_blocks)
 	import_as(WEIGHT_BF16);
 	check_weights("decoder.", WEIGHT_F32, again);
 	ck_assert_str_ne(again, digest);
+}
+END_TEST
+
+/* Rows asked for at once and columns read at once end where they like: neither shows in the model.  One layer, so
+ * that a second file begins in the layer that the first ended in. */
+START_TEST(pieces_of_any_size_make_the_same_model)
+{
+	static const struct {
+		size_t buffer_bytes, column_bytes;
+	} pieces[] = {{1, 0}, {1, 1}, {5000, 0}, {5000, 1500}, {0, 1500}, {9999, 4 * TC_D * 191}};
+	struct import_options options = options_for(-1);
+	struct tiny_checkpoint tc, kept = {.count = 0};
+	struct import_report report;
+	struct err err = {0};
+
+	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
+	for (unsigned i = 0; i < tc.count; i++)
+		if (!strstr(tc.tensors[i].name, "layers.1."))
+			kept.tensors[kept.count++] = tc.tensors[i];
+	tc_write(&kept, from);
+	tc_config(from, tc_opt_config, "layers\": 2", "layers\": 1");
+	options.buffer_bytes = pieces[_i].buffer_bytes;
+	options.column_bytes = pieces[_i].column_bytes;
+	ck_ok(model_import(to, from, &options, &report, &err));
+	check_weights("decoder.", WEIGHT_F32, NULL);
 }
 END_TEST
 
@@ -817,6 +843,7 @@ int main(void)
 			    2 * WEIGHT_TYPES * WEIGHT_TYPES);
 	tcase_add_test(tcase, tensors_may_differ_in_type);
 	tcase_add_test(tcase, the_digest_says_which_weights_whatever_the_names_layouts_and_blocks);
+	tcase_add_loop_test(tcase, pieces_of_any_size_make_the_same_model, 0, 6);
 	tcase_add_test(tcase, two_imports_make_one_model);
 	tcase_add_loop_test(tcase, what_an_opt_leaves_out_is_filled_in, 0, 2);
 	tcase_add_loop_test(tcase, what_transformers_saved_is_what_the_model_holds, 0,
