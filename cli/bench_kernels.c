@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "cores.h"
+#include "huge_pages.h"
 #include "last_cache.h"
 #include "order.h"
 #include "real_kernels.h"
@@ -200,12 +201,12 @@ static int take_memory(struct bench *b, struct err *err)
 	void *bytes;
 
 	b->byte_count = CACHES * b->cache_bytes > whole ? CACHES * b->cache_bytes : whole;
-	/* As the engine's store lies: huge pages where the system gives them. */
 	bytes = mmap(NULL, b->byte_count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		     0);
 	if (bytes == MAP_FAILED)
 		return err_nomem(err, "a buffer that no cache holds", b->byte_count);
 	b->bytes = bytes;
+	huge_pages_hint(b->bytes, b->byte_count); /* as the engine's weights lie */
 	b->x = calloc(floats, sizeof(float));
 	if (!b->x)
 		return err_nomem(err, "the kernels' vectors", floats * sizeof(float));

@@ -3,6 +3,7 @@
 #include "real_forward.h"
 #include "real_batch.h"
 
+#include "huge_pages.h"
 #include "rng.h"
 
 #include <assert.h>
@@ -158,6 +159,7 @@ int forward_open(struct forward *f, const struct forward_options *options, struc
 	f->memory = aligned_alloc(64, floats * sizeof(*f->memory));
 	if (!f->memory)
 		return err_nomem(err, "KV cache and activations", floats * sizeof(*f->memory));
+	huge_pages_hint(f->memory, floats * sizeof(*f->memory));
 	memset(f->memory, 0, floats * sizeof(*f->memory));
 	take_all(f);
 	if (!f->o.live)

@@ -2,6 +2,8 @@
 /* real_load.c - brings what persists into memory, through the read engine that the run will use */
 #include "real_state.h"
 
+#include "huge_pages.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +49,7 @@ static int load_kept(struct real_world *real, unsigned char **to, enum region re
 	*to = aligned_alloc(TENSOR_ALIGN, bytes);
 	if (!*to)
 		return err_nomem(err, "weights that stay in DRAM", bytes);
+	huge_pages_hint(*to, bytes);
 	return load_bytes(real, region, layer, 0, bytes, *to, err);
 }
 

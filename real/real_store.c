@@ -2,6 +2,8 @@
 /* real_store.c - what every store shares: preallocated layers */
 #include "real_store.h"
 
+#include "huge_pages.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,8 @@ static int layer_open(struct store_layer *layer, const struct store *store, uint
 	bytes = bytes ? bytes : store->row_bytes;
 	layer->capacity = capacity;
 	layer->matrix = aligned_alloc(64, (bytes + 63) / 64 * 64);
+	if (layer->matrix)
+		huge_pages_hint(layer->matrix, bytes);
 	layer->pointer = calloc(capacity + 1, sizeof(*layer->pointer));
 	layer->bias = calloc(capacity + 1, sizeof(*layer->bias));
 	if (!layer->matrix || !layer->pointer || !layer->bias)
