@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* model_dram.c - asks the policy layer what stays, and the published statistics what a window holds */
+/* model_dram.c - asks the policy layer what stays, and the published statistics what a window holds
+ * */
 #include "model_dram.h"
 
 #include "configs.h"
@@ -61,7 +62,7 @@ static int fill_row(struct dram_row *row, const struct policy_config *config,
 	double window = policy_residency_number(config, "window");
 	double cap_frac = policy_residency_number(config, "cap_frac");
 	double rows, most;
-	uint32_t pinned;
+	uint32_t pinned = 0;
 
 	memset(row, 0, sizeof(*row));
 	if (ask_policy(row, config, q, &pinned, err))

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* model_dram.h - what a model would hold in DRAM under each shipped policy
  *
- * Weights that stay and the KV cache follow from policy and geometry.  How many FFN rows a window holds follows
- * from what the model does, which its files do not say: taken is s_agg(k) of the family's published model
- * (configs/model/, docs/traces.md), beyond its own k by its slope there, before it along the chord from one token's
- * demand.  Activations, read buffers, predictors and the program itself are not counted here; `generate --dram`
- * counts all. */
+ * Weights that stay and the KV cache follow from policy and geometry.  How many FFN rows a window
+ * holds follows from what the model does, which its files do not say: taken is s_agg(k) of the
+ * family's published model (configs/model/, docs/traces.md), beyond its own k by its slope there,
+ * before it along the chord from one token's demand.  Activations, read buffers, predictors and the
+ * program itself are not counted here; `generate --dram` counts all. */
 #ifndef FLASH_MODEL_DRAM_H
 #define FLASH_MODEL_DRAM_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* real_inspect.h - what is inside a model's folder: facts from its headers, and whether its bytes are those that were
- * written */
+/* real_inspect.h - what is inside a model's folder: facts from its headers, and whether its bytes
+ * are those that were written */
 #ifndef FLASH_REAL_INSPECT_H
 #define FLASH_REAL_INSPECT_H
 
@@ -31,14 +31,15 @@ struct model_facts {
 	unsigned file_count;
 };
 
-/* Every file is opened as for a run: ENOENT when there is no layout at all, EBADMSG for the first that is malformed. */
+/* Every file is opened as for a run: ENOENT when there is no layout at all, EBADMSG for the first
+ * that is malformed. */
 MUST_CHECK int model_facts_read(struct model_facts *facts, const char *dir, struct err *err);
 
 /* Tensors of a file, each layer being like the first. */
 void model_file_list(const struct model_facts *facts, const struct model_file *file, FILE *out);
 
-/* Reads all of a file and holds it against its digest: EBADMSG with both when it is another. 'progress' as in struct
- * synth_options, over this file. */
+/* Reads all of a file and holds it against its digest: EBADMSG with both when it is another.
+ * 'progress' as in struct synth_options, over this file. */
 MUST_CHECK int model_file_verify(const char *dir, const struct model_file *file,
 				 int (*progress)(void *arg, double done), void *progress_arg,
 				 struct err *err);

@@ -23,8 +23,8 @@ enum {
 
 static const char no_digest[] = "00000000000000000000000000000000";
 
-/* Weights as they come by: the base file's, up rows and down rows each make a digest of their own, so that
- * a layout's order among them does not show. */
+/* Weights as they come by: the base file's, up rows and down rows each make a digest of their own,
+ * so that a layout's order among them does not show. */
 enum stream { STREAM_BASE, STREAM_UP, STREAM_DOWN, STREAM__COUNT };
 
 /* One file being written. */

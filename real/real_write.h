@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* real_write.h - writes a model's files from rows that somebody makes or reads
  *
- * Every byte of a file is written, gaps between tensors too, so that no extent is left unwritten: the kernel
- * answers reads of such an extent with zeros and without the device.  All files stand under temporary names
- * until the last is fsynced.
+ * Every byte of a file is written, gaps between tensors too, so that no extent is left unwritten:
+ * the kernel answers reads of such an extent with zeros and without the device.  All files stand
+ * under temporary names until the last is fsynced.
  *
- * Two digests go into the headers once the data is written.  flashcast.weights_digest, the same in every file, is that
- * of the geometry and of all unpadded weights, whatever layouts were asked for: files belong together when it is
- * equal.  flashcast.file_digest is of the file itself, header, data and padding, its own digits taken as zeros. */
+ * Two digests go into the headers once the data is written.  flashcast.weights_digest, the same in
+ * every file, is that of the geometry and of all unpadded weights, whatever layouts were asked for:
+ * files belong together when it is equal.  flashcast.file_digest is of the file itself, header,
+ * data and padding, its own digits taken as zeros. */
 #ifndef FLASH_REAL_WRITE_H
 #define FLASH_REAL_WRITE_H
 
@@ -21,7 +22,8 @@ struct row_span {
 
 struct row_source {
 	void *arg;
-	/* Rows of the tensor that 'it' stands at, padding included; of each tensor in order, each file once. */
+	/* Rows of the tensor that 'it' stands at, padding included; of each tensor in order, each
+	 * file once. */
 	int (*rows)(void *arg, const struct file_tensors *it, const struct row_span *span,
 		    struct err *err);
 	/* More keys for a file's header. May be NULL. */
@@ -40,8 +42,8 @@ struct write_options {
 	void *progress_arg;
 };
 
-/* Makes 'dir' and its parents where they are missing. ENOSPC before a byte is written where the disk is too
- * small. */
+/* Makes 'dir' and its parents where they are missing. ENOSPC before a byte is written where the
+ * disk is too small. */
 MUST_CHECK int model_write(const char *dir, const struct write_options *options,
 			   const struct row_source *source, struct err *err);
 
@@ -49,8 +51,8 @@ MUST_CHECK int model_write(const char *dir, const struct write_options *options,
 unsigned char *digest_digits(unsigned char *head, size_t bytes, const char *key);
 #define WEIGHTS_DIGEST_KEY "flashcast.weights_digest"
 #define FILE_DIGEST_KEY	   "flashcast.file_digest"
-/* The digest of a file whose header is 'head' and whose tensor data was added to 'data'; writes zeros over its
- * own digits in 'head' first. EBADMSG when the header has none. */
+/* The digest of a file whose header is 'head' and whose tensor data was added to 'data'; writes
+ * zeros over its own digits in 'head' first. EBADMSG when the header has none. */
 MUST_CHECK int file_digest(char text[DIGEST_TEXT], unsigned char *head, size_t bytes,
 			   const struct digest *data, const char *path, struct err *err);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* hf_config.c - reads config.json; JSON is YAML in flow style, so its nodes know their places
  *
- * Every key that the computation hangs on is a row of a table: what it is called (old names too), what may
- * stand there, and what it means when it is absent, which is what transformers' configuration classes say. */
+ * Every key that the computation hangs on is a row of a table: what it is called (old names too),
+ * what may stand there, and what it means when it is absent, which is what transformers'
+ * configuration classes say. */
 #include "hf_config.h"
 
 #include "yaml.h"
@@ -246,7 +247,7 @@ static int check_real(const struct ynode *map, const char *key, double want, str
 	const char *const names[NAMES] = {key};
 	char expected[32];
 	const char *name;
-	double value;
+	double value = 0;
 	const struct ynode *node = find(map, names, &name);
 
 	if (!node)
@@ -285,7 +286,7 @@ static int read_opt(struct hf_config *c, const struct ynode *map, struct err *er
 	static const char *const act[NAMES] = {"activation_function"};
 	struct model *m = &c->model;
 	const struct ynode *node;
-	uint64_t width;
+	uint64_t width = 0;
 	bool biases, affine;
 	const char *name;
 

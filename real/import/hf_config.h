@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* hf_config.h - what a checkpoint's config.json says, as a geometry of ours
  *
- * OPT (pre-norm, no projections: 125M and 1.3B to 66B) and Falcon as the 7B is built (multi-query, parallel
- * attention, rotary, no biases).  Whatever would change what the forward pass computes and is not what it computes
- * is refused by name: a model that runs and is wrong is worse than none.  Keys that say nothing of the
- * computation (dropout, token ids, versions) are passed over. */
+ * OPT (pre-norm, no projections: 125M and 1.3B to 66B) and Falcon as the 7B is built (multi-query,
+ * parallel attention, rotary, no biases).  Whatever would change what the forward pass computes and
+ * is not what it computes is refused by name: a model that runs and is wrong is worse than none.
+ * Keys that say nothing of the computation (dropout, token ids, versions) are passed over. */
 #ifndef FLASH_HF_CONFIG_H
 #define FLASH_HF_CONFIG_H
 
@@ -12,14 +12,14 @@
 #include "model.h"
 
 struct hf_config {
-	struct model
-		model; /* row_align is the table's default; the name is the one that the config remembers, or "" */
-	bool no_biases;	  /* OPT: the checkpoint has none; they count as zeros */
-	bool plain_norms; /* OPT: norms have neither weights nor biases: ones and zeros */
-	bool tied;	  /* the head is the embedding, whatever the checkpoint holds */
+	struct model model; /* row_align: 512; name: what the config remembers, or "" */
+	bool no_biases;	    /* OPT: the checkpoint has none; they count as zeros */
+	bool plain_norms;   /* OPT: norms have neither weights nor biases: ones and zeros */
+	bool tied;	    /* the head is the embedding, whatever the checkpoint holds */
 };
 
-/* EINVAL with file:line:column for what is malformed, ENOTSUP for what is known and not supported. */
+/* EINVAL with file:line:column for what is malformed, ENOTSUP for what is known and not supported.
+ * */
 MUST_CHECK int hf_config_read(struct hf_config *config, const char *path, struct err *err);
 
 #endif

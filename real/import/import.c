@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* import.c - config, tensors, tokenizer: what belongs to a model is found and checked, then written in one go */
+/* import.c - config, tensors, tokenizer: what belongs to a model is found and checked, then written
+ * in one go */
 #include "import.h"
 
 #include "cores.h"
@@ -45,7 +46,7 @@ static bool is_gguf(const char *path)
 static int read_folder_config(struct hf_config *config, const char *dir, struct err *err)
 {
 	size_t size = strlen(dir) + sizeof("/config.json");
-	struct stat st;
+	struct stat st = {0};
 	char *path;
 
 	if (stat(dir, &st) != 0)
@@ -141,8 +142,8 @@ static int read_tokenizer(struct import *im, struct err *err)
 	return 0;
 }
 
-/* The head is the embedding, or a matrix of its own.  Checkpoints repeat the embedding as the head, and may say
- * that the two are one and hold two. */
+/* The head is the embedding, or a matrix of its own.  Checkpoints repeat the embedding as the head,
+ * and may say that the two are one and hold two. */
 static int check_head(struct import *im, struct err *err)
 {
 	struct source *s = &im->source;
@@ -184,7 +185,7 @@ static int open_all(struct import *im, struct err *err)
 	const struct import_options *o = im->options;
 	unsigned cores = cores_usable();
 	struct import_rows_options rows = {.source = &im->source};
-	struct hf_config config;
+	struct hf_config config = {.tied = false};
 
 	if (cores > THREADS_MAX)
 		cores = THREADS_MAX;

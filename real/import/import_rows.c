@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* import_rows.c - weights from a checkpoint to rows of ours, within a fixed amount of memory
  *
- * Conversions round to nearest even, by way of 32-bit floats, which hold every 16-bit one exactly. */
+ * Conversions round to nearest even, by way of 32-bit floats, which hold every 16-bit one exactly.
+ * */
 #include "import_rows.h"
 
 #include "real_kernels.h"
@@ -230,7 +231,7 @@ static void down_run(void *arg, unsigned thread, unsigned threads)
 	uint64_t begin = tiles * thread / threads, end = tiles * (thread + 1) / threads;
 	const size_t each = weight_bytes(job->conversion.from);
 	const uint64_t across = job->r->count * each;
-	unsigned char *tile = job->r->tiles + thread * TILE * job->n * sizeof(float);
+	unsigned char *tile = job->r->tiles + (size_t)thread * TILE * job->n * sizeof(float);
 
 	for (uint64_t at = begin * TILE; at < end * TILE && at < job->rows; at += TILE) {
 		uint64_t some = job->rows - at < TILE ? job->rows - at : TILE;
@@ -391,7 +392,7 @@ int import_rows_open(struct import_rows **out, const struct import_rows_options 
 {
 	const struct model *m = &options->source->config.model;
 	struct import_rows *r = calloc(1, sizeof(*r));
-	size_t tiles = pool_threads(options->pool) * TILE * m->d_model * sizeof(float);
+	size_t tiles = (size_t)pool_threads(options->pool) * TILE * m->d_model * sizeof(float);
 	size_t column = m->d_model * sizeof(float);
 
 	*out = NULL;

@@ -59,7 +59,8 @@ static const struct source_row falcon_rows[] = {
 	{NULL, {NULL}},
 };
 
-/* llama.cpp's converter puts several key/value heads in our order too, and permutes nothing for Falcon. */
+/* llama.cpp's converter puts several key/value heads in our order too, and permutes nothing for
+ * Falcon. */
 static const struct source_row gguf_rows[] = {
 	{"token_embd.weight", {"token_embd.weight"}},
 	{"output_norm.weight", {"output_norm.weight"}},
@@ -79,7 +80,8 @@ static const struct source_names falcon_names = {
 	{"transformer.", "", NULL}, "h.", "lm_head.weight", falcon_rows};
 static const struct source_names gguf_names = {{"", NULL}, "blk.", "output.weight", gguf_rows};
 
-/* Tensors that some versions save and that hold nothing of their own: tables which follow from the config. */
+/* Tensors that some versions save and that hold nothing of their own: tables which follow from the
+ * config. */
 static const char *const ignored_ends[] = {
 	"rotary_emb.inv_freq",	      "rotary.inv_freq", "maybe_rotary.inv_freq",
 	"self_attention.masked_bias", "decoder.version",

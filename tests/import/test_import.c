@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* test_import.c - whole checkpoints become models: every weight in its place, in the type asked for, and
- * whole or not there */
+/* test_import.c - whole checkpoints become models: every weight in its place, in the type asked
+ * for, and whole or not there */
 #include "checkpoint.h"
 #include "hf_config.h"
 #include "import.h"
 #include "real_files.h"
 #include "tiny_checkpoint.h"
+#include "tokenizer.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -55,8 +56,8 @@ static void import_as(int weights)
 	ck_ok(model_import(to, from, &options, &report, &err));
 }
 
-/* Which tensor of the checkpoint, and which of its elements, a weight of ours must be.  Written down a second
- * time, element by element, from the shapes that transformers' classes have. */
+/* Which tensor of the checkpoint, and which of its elements, a weight of ours must be.  Written
+ * down a second time, element by element, from the shapes that transformers' classes have. */
 struct origin {
 	const char *end; /* of the tensor's name, after the prefix */
 	uint64_t index;
@@ -300,8 +301,8 @@ START_TEST(the_digest_says_which_weights_whatever_the_names_layouts_and_blocks)
 }
 END_TEST
 
-/* Rows asked for at once and columns read at once end where they like: neither shows in the model.  One layer, so
- * that a second file begins in the layer that the first ended in. */
+/* Rows asked for at once and columns read at once end where they like: neither shows in the model.
+ * One layer, so that a second file begins in the layer that the first ended in. */
 START_TEST(pieces_of_any_size_make_the_same_model)
 {
 	static const struct {
@@ -345,7 +346,8 @@ START_TEST(two_imports_make_one_model)
 }
 END_TEST
 
-/* OPTs without biases, or with norms that have no weights: what is not there counts as zeros and ones. */
+/* OPTs without biases, or with norms that have no weights: what is not there counts as zeros and
+ * ones. */
 START_TEST(what_an_opt_leaves_out_is_filled_in)
 {
 	struct tiny_checkpoint tc, kept = {.count = 0};
@@ -391,7 +393,8 @@ START_TEST(what_an_opt_leaves_out_is_filled_in)
 }
 END_TEST
 
-/* The folders that transformers and torch wrote, read back weight by weight through the checkpoint alone. */
+/* The folders that transformers and torch wrote, read back weight by weight through the checkpoint
+ * alone. */
 static const struct {
 	const char *name;
 	const char *prefix;
@@ -478,8 +481,10 @@ static struct gguf_tensor gguf_of(const struct tc_tensor *t, uint64_t *at)
 	return g;
 }
 
-/* A Falcon GGUF as llama.cpp's converter writes it: vectors in f32, no vocab_size, no activation. */
-static void write_gguf(const struct tiny_checkpoint *tc, const char *path)
+/* A Falcon GGUF as llama.cpp's converter writes it: vectors in f32, no vocab_size, no activation.
+ * */
+static void write_gguf(const struct tiny_checkpoint *tc, const struct tokenizer *tokenizer,
+		       const char *path)
 {
 	struct gguf_head head;
 	struct err err = {0};
@@ -499,6 +504,8 @@ static void write_gguf(const struct tiny_checkpoint *tc, const char *path)
 	gguf_head_number(&head, "falcon.attention.head_count", TC_HEADS);
 	gguf_head_number(&head, "falcon.attention.head_count_kv", 1);
 	gguf_head_float(&head, "falcon.attention.layer_norm_epsilon", 1e-5F);
+	if (tokenizer)
+		tokenizer_write_gguf(tokenizer, &head);
 	for (unsigned i = 0; i < tc->count; i++) {
 		struct gguf_tensor g = gguf_of(&tc->tensors[i], &at);
 
@@ -572,7 +579,7 @@ START_TEST(a_falcon_of_llama_cpp_imports_from_its_file)
 	make_gguf(&tc, &hf, _i / 2 ? WEIGHT_F16 : WEIGHT_F32);
 	memcpy(dir, from, sizeof(dir));
 	snprintf(path, sizeof(path), "%s/falcon.gguf", dir);
-	write_gguf(&tc, path);
+	write_gguf(&tc, NULL, path);
 	ck_ok(model_import(to, path, &options, &report, &err));
 	ck_assert_int_eq(report.model.activation, ACT_GELU);
 	ck_assert_int_eq(report.weights, _i / 2 ? WEIGHT_F16 : WEIGHT_F32);
@@ -606,7 +613,7 @@ START_TEST(a_head_of_its_own_is_kept)
 	} else {
 		make_gguf(&gguf, &tc, WEIGHT_F32);
 		snprintf(path, sizeof(path), "%s/x.gguf", from);
-		write_gguf(&gguf, path);
+		write_gguf(&gguf, NULL, path);
 	}
 	ck_ok(model_import(to, path, &options, &report, &err));
 	ck_assert(report.model.own_head);
@@ -619,6 +626,105 @@ START_TEST(a_head_of_its_own_is_kept)
 	ck_ok(model_import(to, path, &options, &report, &err));
 	ck_assert(!report.model.own_head);
 	check_weights(_i ? "transformer." : "decoder.", WEIGHT_F32, NULL);
+}
+END_TEST
+
+static const char *const token_files[] = {"vocab.json", "merges.txt", "tokenizer.json",
+					  "tokenizer_config.json", "special_tokens_map.json"};
+
+static void copy_tokenizer(const char *name)
+{
+	char path[TINY_PATH];
+	unsigned char *bytes;
+	size_t size;
+
+	for (size_t i = 0; i < sizeof(token_files) / sizeof(token_files[0]); i++) {
+		snprintf(path, sizeof(path), "%s/tests/text/fixtures/%s/%s", FLASH_SOURCE_DIR, name,
+			 token_files[i]);
+		if (access(path, R_OK) != 0)
+			continue;
+		bytes = file_slurp(path, &size);
+		snprintf(path, sizeof(path), "%.400s/%s", from, token_files[i]);
+		file_spit(path, bytes, size);
+		free(bytes);
+	}
+}
+
+/* The one in base.gguf makes of a text what the checkpoint's makes of it. */
+static void check_tokenizer(const struct tokenizer *want)
+{
+	static const char text[] = "Once upon a time, 1999  newlines\n\n\xe2\x82\xac \xff </s>!";
+	char path[TINY_PATH + 32];
+	struct tokenizer *got;
+	struct gguf *gguf;
+	uint32_t *ids[2];
+	size_t counts[2];
+	struct err err = {0};
+
+	snprintf(path, sizeof(path), "%s/base.gguf", to);
+	ck_ok(gguf_open(&gguf, path, &err));
+	ck_ok(tokenizer_read_gguf(&got, gguf, &err));
+	ck_assert_uint_eq(tokenizer_vocab_count(got), tokenizer_vocab_count(want));
+	ck_ok(tokenizer_encode(want, text, sizeof(text) - 1, true, &ids[0], &counts[0], &err));
+	ck_ok(tokenizer_encode(got, text, sizeof(text) - 1, true, &ids[1], &counts[1], &err));
+	ck_assert_uint_eq(counts[0], counts[1]);
+	ck_assert_mem_eq(ids[0], ids[1], counts[0] * sizeof(ids[0][0]));
+	free(ids[0]);
+	free(ids[1]);
+	tokenizer_close(got);
+	gguf_close(gguf);
+}
+
+/* Hugging Face folders of both families, and a GGUF file. */
+START_TEST(the_tokenizer_comes_along)
+{
+	const bool opt = _i == 0;
+	struct import_options options = options_for(-1);
+	struct tiny_checkpoint tc, gguf;
+	struct import_report report;
+	struct tokenizer *tokenizer;
+	char path[TINY_PATH + 32];
+	struct err err = {0};
+
+	make_checkpoint(&tc, opt ? MODEL_OPT : MODEL_FALCON, opt ? "decoder." : "transformer.",
+			NULL);
+	tc_write(&tc, from);
+	copy_tokenizer(opt ? "opt" : "falcon");
+	ck_ok(tokenizer_read_folder(&tokenizer, from, &err));
+	snprintf(path, sizeof(path), "%s", from);
+	if (_i == 2) {
+		make_gguf(&gguf, &tc, WEIGHT_F32);
+		snprintf(path, sizeof(path), "%s/x.gguf", from);
+		write_gguf(&gguf, tokenizer, path);
+	}
+	ck_ok(model_import(to, path, &options, &report, &err));
+	ck_assert(report.has_tokenizer);
+	ck_assert_msg(strstr(warnings, "no tokenizer") == NULL, "%s", warnings);
+	/* The fixtures' vocabularies are larger than the tiny models'. */
+	ck_assert_msg(strstr(warnings, "text with the others cannot be run") != NULL, "%s",
+		      warnings);
+	check_tokenizer(tokenizer);
+	check_weights(opt ? "decoder." : "transformer.", WEIGHT_F32, NULL);
+	tokenizer_close(tokenizer);
+}
+END_TEST
+
+START_TEST(a_malformed_tokenizer_is_no_missing_one)
+{
+	struct import_options options = options_for(-1);
+	struct tiny_checkpoint tc;
+	struct import_report report;
+	char path[TINY_PATH + 32];
+	struct err err = {0};
+
+	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
+	tc_write(&tc, from);
+	copy_tokenizer("opt");
+	snprintf(path, sizeof(path), "%s/vocab.json", from);
+	ck_assert_int_eq(truncate(path, 1000), 0);
+	ck_assert_int_eq(model_import(to, from, &options, &report, &err), EBADMSG);
+	ck_assert_msg(strstr(err.msg, "vocab.json") != NULL, "%s", err.msg);
+	ck_assert_uint_eq(dir_count(to), 0);
 }
 END_TEST
 
@@ -850,6 +956,8 @@ int main(void)
 			    sizeof(saved) / sizeof(saved[0]));
 	tcase_add_loop_test(tcase, a_falcon_of_llama_cpp_imports_from_its_file, 0, 4);
 	tcase_add_loop_test(tcase, a_head_of_its_own_is_kept, 0, 3);
+	tcase_add_loop_test(tcase, the_tokenizer_comes_along, 0, 3);
+	tcase_add_test(tcase, a_malformed_tokenizer_is_no_missing_one);
 	tcase_add_test(tcase, the_user_is_told_what_a_model_lacks);
 	tcase_add_loop_test(tcase, the_published_shapes_are_read, 0,
 			    sizeof(published) / sizeof(published[0]));

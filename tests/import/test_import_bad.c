@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* test_import_bad.c - checkpoints that are no model, or another one than we compute, are refused by name */
+/* test_import_bad.c - checkpoints that are no model, or another one than we compute, are refused by
+ * name */
 #include "import.h"
 #include "tiny_checkpoint.h"
 
