@@ -26,16 +26,24 @@ MUST_CHECK int tokenizer_read_gguf(struct tokenizer **out, const struct gguf *gg
 void tokenizer_write_gguf(const struct tokenizer *tokenizer, struct gguf_head *head);
 void tokenizer_close(struct tokenizer *tokenizer); /* NULL is fine */
 
+/* Ids and decodings are those of the reference (the `tokenizers` package), with two exceptions: an added token
+ * decodes to its own text, whatever characters that is of; and what the reference cannot take, bytes
+ * that are no UTF-8, is this: each run of them is a piece of its own, encoded byte by byte through the
+ * byte alphabet, and parts the text around it.  So the tokens of a text, one after the other, give the
+ * text again, whatever its bytes, unless the files ask for something else to be dropped or put in
+ * front (add_prefix_space, white space that an added token takes along). */
 uint32_t tokenizer_vocab_count(const struct tokenizer *tokenizer); /* the highest id + 1 */
-bool tokenizer_bos(const struct tokenizer *tokenizer, uint32_t *id); /* what a prompt begins with */
+/* What a prompt begins with; false where the family puts nothing in front (Falcon). */
+bool tokenizer_bos(const struct tokenizer *tokenizer, uint32_t *id);
 bool tokenizer_eos(const struct tokenizer *tokenizer, uint32_t *id);
 
-/* Ids of 'text' (any bytes, NULs and invalid UTF-8 too), with the leading special token that the family wants where
- * 'add_special'.  *ids is allocated; free() it. */
+/* Ids of 'text' (any bytes, NULs and invalid UTF-8 too; at most 1 GiB), with the leading special token
+ * that the family wants where 'add_special'.  *ids is allocated; free() it.  Any number of threads may
+ * encode with one tokenizer. */
 MUST_CHECK int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t bytes,
 				bool add_special, uint32_t **ids, size_t *count, struct err *err);
-/* The bytes of one token (special ones as their text); a token may be part of a character. EINVAL when there is
- * no such id. They live as long as the tokenizer. */
+/* The bytes of one token (special ones as their text); a token may be part of a character.  EINVAL when
+ * there is no such id.  They live as long as the tokenizer. */
 MUST_CHECK int tokenizer_token(const struct tokenizer *tokenizer, uint32_t id, const char **bytes,
 			       size_t *count, struct err *err);
 
