@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* verb_bench.c - our own speed; `bench sim`: how long the simulator takes for a trial, trace
  * generation included */
+#include "bench_decode.h"
 #include "bench_kernels.h"
 #include "cli.h"
 #include "clock.h"
@@ -115,6 +116,7 @@ static int bench_sim(int argc, char **argv, struct err *err)
 int verb_bench(int argc, char **argv, struct err *err)
 {
 	static const struct subverb subs[] = {
+		{"decode", "tokens a second, beside llama.cpp", bench_decode},
 		{"kernels", "GB/s of the kernels, beside a plain read", bench_kernels},
 		{"sim", "seconds a simulated trial takes", bench_sim},
 	};
