@@ -2,10 +2,36 @@
 /* model_make.c - checks what a model is to be made of, and tells what was made */
 #include "model_make.h"
 
+#include "cli.h"
 #include "model_report.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+
+/* All that a signal handler may write. */
+static volatile sig_atomic_t stopped;
+
+static void stop(int number)
+{
+	(void)number;
+	stopped = 1;
+}
+
+void make_stoppable(void)
+{
+	struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+int make_tell(void *progress, double done)
+{
+	(void)fraction_tell(progress, done);
+	return stopped;
+}
 
 static const struct layout_ops *const layouts[] = {
 #define LAYOUT(name) &layout_##name,

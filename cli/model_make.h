@@ -31,6 +31,11 @@ MUST_CHECK int make_check(const struct make_args *args, struct err *err);
 /* What was made, read back from its files. */
 MUST_CHECK int make_report(const struct make_args *args, struct err *err);
 
+/* Ctrl-C and SIGTERM stop what is being made at its next piece, and nothing of it stays; a second
+ * one ends the process. make_tell() is the progress callback: fraction_tell(), and when to stop. */
+void make_stoppable(void);
+int make_tell(void *progress, double done);
+
 /* `model import` */
 MUST_CHECK int verb_model_import(int argc, char **argv, struct err *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* verb_model.c - `model synth` makes a model, `model inspect` says what is inside (verb_model_import.c: `model import`) */
+/* verb_model.c - `model synth` makes a model, `model inspect` says what is inside */
 #include "cli.h"
 
 #include "configs.h"
@@ -15,7 +15,7 @@ static int synth(const char *geometry, const struct make_args *args, struct err 
 {
 	struct fraction_progress progress = {NULL, 0};
 	struct synth_options options = {
-		.seed = args->seed, .progress = fraction_tell, .progress_arg = &progress};
+		.seed = args->seed, .progress = make_tell, .progress_arg = &progress};
 	struct ynode *map = NULL;
 	struct make_layouts chosen;
 	struct model model;
@@ -30,6 +30,7 @@ static int synth(const char *geometry, const struct make_args *args, struct err 
 	options.weights = (enum weight_type)weights;
 	options.layouts = chosen.layouts;
 	options.layout_count = chosen.count;
+	make_stoppable();
 	progress.line = progress_open("model synth", 1);
 	(void)!real_model_synth(args->dir, &options, err);
 	progress_close(progress.line);
@@ -142,6 +143,7 @@ static int model_inspect(int argc, char **argv, struct err *err)
 int verb_model(int argc, char **argv, struct err *err)
 {
 	static const struct subverb subs[] = {
+		{"import", "a published checkpoint as a model", verb_model_import},
 		{"synth", "a synthetic model in exact geometry", model_synth},
 		{"inspect", "what is inside a model's files", model_inspect},
 	};

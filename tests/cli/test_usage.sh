@@ -25,7 +25,7 @@ expect 0 "# Configuration" --help-config
 for verb in run validate plot calibrate bench model trace merge; do
 	expect 0 "usage: flashcast $verb" "$verb" --help
 done
-for verb in "model synth" "model inspect" "trace synth" "trace stats" "bench sim"; do
+for verb in "model import" "model synth" "model inspect" "trace synth" "trace stats" "bench sim"; do
 	# shellcheck disable=SC2086
 	expect 0 "usage: flashcast $verb" $verb --help
 done
