@@ -7,9 +7,9 @@
  * rest again, which leaves the cores to the read engine while it works.  Unroused they look for
  * SPIN_NS before they sleep; nobody looks for longer than AWAKE_NS.
  *
- * Each thread keeps to one core where there are enough: a kernel under a hypervisor takes a core that
- * sleeps for one that was taken away, and wakes a worker on its master's own core, where it waits
- * until the master's time slice ends. */
+ * Where there are enough cores the caller keeps to one, and workers to others: a kernel under a
+ * hypervisor takes a core that sleeps for one that was taken away, and wakes a worker on its master's
+ * own core, where it waits until the master's time slice ends. */
 #define _GNU_SOURCE
 #include "real_kernels.h"
 
@@ -46,8 +46,8 @@ struct pool {
 	unsigned wakes;	   /* times roused, under the lock: a sleeper gets up for it */
 	unsigned sleepers; /* under the lock */
 	bool stop;	   /* set under the lock before a round */
-	enum { PINS_UNKNOWN, PINS_NONE, PINS_CHOSEN, PINS_HELD } pins;
-	int core;	  /* the caller's while pins are held */
+	enum { PINS_UNKNOWN, PINS_NONE, PINS_FREE, PINS_HELD } pins;
+	int core;	  /* the caller's when pins were held last */
 	cpu_set_t caller; /* where it may run else */
 };
 
@@ -217,29 +217,46 @@ static bool pin(pthread_t thread, int core)
 	return pthread_setaffinity_np(thread, sizeof(set), &set) == 0;
 }
 
-/* Choose a core each from where the caller runs now; the workers keep theirs. */
-static bool choose_cores(struct pool *pool)
+/* Workers go where the caller is not: a core each where there are just enough, else any of the
+ * others, so that the kernel can move them out of the way of other programs. */
+static bool send_workers(const struct pool *pool, int core)
 {
-	int core = sched_getcpu();
+	const bool is_full = (unsigned)CPU_COUNT(&pool->caller) == pool->threads;
+	cpu_set_t others = pool->caller;
 
-	if (core < 0 ||
-	    pthread_getaffinity_np(pthread_self(), sizeof(pool->caller), &pool->caller) ||
-	    (unsigned)CPU_COUNT(&pool->caller) < pool->threads)
-		return false;
-	pool->core = core = next_core(&pool->caller, core);
+	CPU_CLR((unsigned)core, &others);
 	for (unsigned i = 0; i < pool->started; i++) {
+		pthread_t worker = pool->workers[i].handle;
+
 		core = next_core(&pool->caller, core + 1);
-		if (!pin(pool->workers[i].handle, core))
+		if (is_full ? !pin(worker, core)
+			    : pthread_setaffinity_np(worker, sizeof(others), &others) != 0)
 			return false;
 	}
 	return true;
 }
 
+static bool has_enough_cores(struct pool *pool)
+{
+	return pthread_getaffinity_np(pthread_self(), sizeof(pool->caller), &pool->caller) == 0 &&
+	       (unsigned)CPU_COUNT(&pool->caller) >= pool->threads;
+}
+
 void pool_pin(struct pool *pool)
 {
-	if (pool->pins == PINS_UNKNOWN)
-		pool->pins = choose_cores(pool) ? PINS_CHOSEN : PINS_NONE;
-	if (pool->pins == PINS_CHOSEN && pin(pthread_self(), pool->core))
+	int core = sched_getcpu();
+
+	if (pool->pins == PINS_UNKNOWN) {
+		pool->pins = has_enough_cores(pool) ? PINS_FREE : PINS_NONE;
+		pool->core = -1;
+	}
+	if (pool->pins != PINS_FREE || core < 0)
+		return;
+	core = next_core(&pool->caller, core);
+	if (core != pool->core && !send_workers(pool, core))
+		return;
+	pool->core = core;
+	if (pin(pthread_self(), core))
 		pool->pins = PINS_HELD;
 }
 
@@ -248,7 +265,7 @@ void pool_unpin(struct pool *pool)
 	if (pool->pins != PINS_HELD)
 		return;
 	(void)pthread_setaffinity_np(pthread_self(), sizeof(pool->caller), &pool->caller);
-	pool->pins = PINS_CHOSEN;
+	pool->pins = PINS_FREE;
 }
 
 int pool_open(struct pool **out, unsigned threads, struct err *err)

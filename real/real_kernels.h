@@ -61,9 +61,9 @@ void pool_run(struct pool *pool, void (*fn)(void *arg, unsigned thread, unsigned
 /* Work is near: workers get up and stay awake, at most some ms, until they may rest. */
 void pool_rouse(struct pool *pool);
 void pool_rest(struct pool *pool);
-/* Each thread keeps to a core of its own: the workers from now on, the caller until it unpins or
- * closes the pool (threads that it starts meanwhile inherit its core).  Without effect where the
- * caller may run on fewer cores than there are threads. */
+/* The caller keeps to the core that it is on until it unpins or closes the pool (threads that it
+ * starts meanwhile inherit that core), workers keep to others.  Without effect where the caller may
+ * run on fewer cores than there are threads. */
 void pool_pin(struct pool *pool);
 void pool_unpin(struct pool *pool);
 
