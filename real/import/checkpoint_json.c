@@ -47,6 +47,11 @@ int checkpoint_json(json_t **out, const char *text, size_t bytes, const char *pa
 		return err_set(err, EBADMSG, "%s: %s: some %zu values, expected at most %d", path,
 			       what, count, VALUES_MAX);
 	*out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+	/* transformers writes model_max_length: 1e30 in all its digits where there is no limit.  Whole
+	 * numbers are fractions then, and whoever wants one of them says so. */
+	if (!*out && json_error_code(&error) == json_error_numeric_overflow)
+		*out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL,
+				  &error);
 	if (!*out && json_error_code(&error) == json_error_out_of_memory)
 		return err_nomem(err, what, bytes);
 	if (!*out) {
