@@ -100,6 +100,27 @@ START_TEST(test_a_new_file_brings_its_folders)
 }
 END_TEST
 
+START_TEST(test_a_link_is_followed_and_a_device_refused)
+{
+	struct newfile file;
+	struct err err = {0};
+	struct stat st;
+
+	ck_assert_int_eq(newfile_open(&file, "target", &err), 0);
+	ck_assert_int_eq(newfile_commit(&file, &err), 0);
+	ck_assert_int_eq(symlink("target", "link"), 0);
+	ck_assert_int_eq(newfile_open(&file, "link", &err), 0);
+	fputs("new", file.stream);
+	ck_assert_int_eq(newfile_commit(&file, &err), 0);
+	ck_assert_int_eq(lstat("link", &st), 0);
+	ck_assert(S_ISLNK(st.st_mode));
+	ck_assert_int_eq(stat("target", &st), 0);
+	ck_assert_int_eq(st.st_size, 3);
+	ck_assert_int_eq(newfile_open(&file, "/dev/null", &err), EINVAL);
+	ck_assert_str_eq(err.msg, "/dev/null: is no plain file, expected one or a new name");
+}
+END_TEST
+
 START_TEST(test_a_file_that_does_not_fit_leaves_the_old_one)
 {
 	const struct rlimit limit = {.rlim_cur = 4096, .rlim_max = RLIM_INFINITY};
@@ -136,6 +157,7 @@ int main(void)
 	tcase_add_test(tcase, test_folders_that_stand_are_enough);
 	tcase_add_test(tcase, test_what_stands_in_the_way_is_named);
 	tcase_add_test(tcase, test_a_new_file_brings_its_folders);
+	tcase_add_test(tcase, test_a_link_is_followed_and_a_device_refused);
 	tcase_add_test(tcase, test_a_file_that_does_not_fit_leaves_the_old_one);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);

@@ -392,7 +392,7 @@ START_TEST(test_a_row_that_cannot_be_written_is_a_failure_of_that_row)
 	ck_assert_int_eq(runner_run(&totals, &x, &options, &err), EIO);
 	ck_assert_uint_eq(totals.done, 2);
 	ck_assert_uint_eq(totals.failed, 1);
-	ck_assert_msg(strstr(err.msg, "Is a directory") != NULL, "said %s", err.msg);
+	ck_assert_msg(strstr(err.msg, "is no plain file") != NULL, "said %s", err.msg);
 	experiment_fini(&x);
 }
 END_TEST
