@@ -96,6 +96,7 @@ struct trial_real {
 	struct real_world *world;
 	struct trial_drain drain;
 	uint64_t open_peak_bytes; /* of the process, while it loaded */
+	double pace_frac;	  /* since the world was opened, or the repeat before ended */
 	bool is_used;
 	char weights_digest[DIGEST_TEXT];
 	char logged_hash[DIGEST_TEXT]; /* of the decision log that was written; "" = none */
@@ -122,6 +123,16 @@ static int open_world(struct trial_real *real, struct err *err)
 				err);
 }
 
+/* The host's pace now over the one that the profile was calibrated at; NaN where that says nothing. */
+static double pace_frac(const struct trial *trial)
+{
+	const struct device *device = &trial->device;
+
+	if (device->origin.pace_bytes_per_s <= 0 || device->compute.threads != trial_threads(trial))
+		return NAN;
+	return host_pace(trial_threads(trial)) / device->origin.pace_bytes_per_s;
+}
+
 int trial_real_open(struct trial_real **out, const struct trial *trial, struct trace_cache *cache,
 		    struct err *err)
 {
@@ -141,6 +152,7 @@ int trial_real_open(struct trial_real **out, const struct trial *trial, struct t
 		return err->code;
 	}
 	real->open_peak_bytes = host_peak_bytes();
+	real->pace_frac = pace_frac(trial);
 	*out = real;
 	return 0;
 }
@@ -184,17 +196,6 @@ static int logged_check(const struct trial_real *real, const struct run_outcome 
 		       outcome->decision_hash, real->logged_hash);
 }
 
-/* The host's pace now over the one that the profile was calibrated at; NaN where that says nothing. */
-static double pace_frac(const struct trial *trial)
-{
-	const struct device *device = &trial->device;
-
-	if (device->origin.pace_bytes_per_s <= 0 ||
-	    device->compute.threads != trial_threads(trial))
-		return NAN;
-	return host_pace(trial_threads(trial)) / device->origin.pace_bytes_per_s;
-}
-
 static bool pace_is_off(double frac)
 {
 	return !isnan(frac) && fabs(frac - 1) > PACE_OFF_MAX;
@@ -207,27 +208,27 @@ struct watch {
 
 static void watch_begin(struct watch *watch, const struct trial_real *real)
 {
-	watch->pace_frac = pace_frac(real->trial);
-	host_peak_reset(); /* the pace took memory for a moment */
+	/* Repeats of a visit follow each other: one's end is the next one's beginning. */
+	watch->pace_frac = real->pace_frac;
+	host_peak_reset(); /* looking at it took memory for a moment */
 	traffic_look(&watch->traffic, real->folder);
 }
 
 /* What went on beside the run, into its row. */
-static void watch_end(const struct watch *watch, const struct trial_real *real,
-		      struct result_row *row)
+static void watch_end(const struct watch *watch, struct trial_real *real, struct result_row *row)
 {
 	struct traffic after;
-	double foreign, pace;
+	double foreign;
 
 	traffic_look(&after, real->folder);
 	row->dram_peak_bytes = host_peak_bytes();
 	if (row->dram_peak_bytes < real->open_peak_bytes)
 		row->dram_peak_bytes = real->open_peak_bytes;
 	foreign = traffic_foreign_frac(&watch->traffic, &after, &row->steal_frac);
-	pace = pace_frac(real->trial);
-	row->pace_frac = (watch->pace_frac + pace) / 2;
+	real->pace_frac = pace_frac(real->trial);
+	row->pace_frac = (watch->pace_frac + real->pace_frac) / 2;
 	row->polluted = (!real->trial->target.is_emulated && foreign > FOREIGN_FRAC_MAX) ||
-			pace_is_off(watch->pace_frac) || pace_is_off(pace);
+			pace_is_off(watch->pace_frac) || pace_is_off(real->pace_frac);
 }
 
 static int run_watched(struct trial_real *real, struct result_row *row, struct trial_books *books,
