@@ -36,14 +36,20 @@ static inline uint64_t tc_mix(uint64_t x)
 	return x ^ x >> 32;
 }
 
-/* 24 random bits, spread over 2^-20 .. 2: rounding, and f16's subnormals, are in it. */
-static inline float tc_drawn(const char *name, uint64_t i)
+static inline uint64_t tc_hash(const char *name)
 {
-	uint64_t bits = i + 1;
+	uint64_t bits = 1;
 
 	for (const char *c = name; *c; c++)
 		bits = tc_mix(bits * 131 + (unsigned char)*c);
-	bits = tc_mix(bits);
+	return bits;
+}
+
+/* 24 random bits, spread over 2^-20 .. 2: rounding, and f16's subnormals, are in it. */
+static inline float tc_drawn(uint64_t hash, uint64_t i)
+{
+	uint64_t bits = tc_mix(hash + tc_mix(i + 1));
+
 	return (float)ldexp(((double)(bits >> 40) / (1 << 24) + 1) * (bits & 1 ? -1 : 1),
 			    -(int)(bits >> 8 & 31) % 20);
 }
@@ -67,10 +73,10 @@ static inline double tc_as(double x, enum weight_type type)
 	return type == WEIGHT_F16 ? tc_round(x, 11, -13) : tc_round(x, 8, -125);
 }
 
-/* The weight as the checkpoint holds it. */
-static inline double tc_value(const char *name, uint64_t i, enum weight_type type)
+/* The weight as the checkpoint holds it; 'hash' is its tensor's. */
+static inline double tc_value(uint64_t hash, uint64_t i, enum weight_type type)
 {
-	return tc_as((double)tc_drawn(name, i), type);
+	return tc_as((double)tc_drawn(hash, i), type);
 }
 
 static inline void tc_encode(unsigned char *to, double x, enum weight_type type)
@@ -234,12 +240,12 @@ static inline void tc_write(const struct tiny_checkpoint *tc, const char *dir)
 	for (unsigned i = 0; i < tc->count; i++) {
 		const struct tc_tensor *t = &tc->tensors[i];
 		uint64_t n = (t->rows ? t->rows : 1) * t->width;
+		uint64_t hash = tc_hash(t->values_of ? t->values_of : t->name);
 
 		for (uint64_t k = 0; k < n; k++) {
 			unsigned char raw[4];
 
-			tc_encode(raw, tc_value(t->values_of ? t->values_of : t->name, k, t->type),
-				  t->type);
+			tc_encode(raw, tc_value(hash, k, t->type), t->type);
 			fwrite(raw, 1, weight_bytes(t->type), out);
 		}
 	}
