@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { PACE_BYTES = 64 * 1024 * 1024, PACE_N = 4096, PACE_PASSES = 5, PACE_WARMUP = 2 };
+enum { PACE_BYTES = 64 * 1024 * 1024, PACE_N = 4096, PACE_PASSES = 3, PACE_WARMUP = 1 };
 enum { PACE_ROWS = PACE_BYTES / (PACE_N * 2) };
 
 struct pace_work {

@@ -7,7 +7,7 @@
 #define FLASH_HOST_PACE_H
 
 /* Bytes a second of a matrix-vector product over more memory than caches hold, by 'threads' threads:
- * the median of a few passes, some 30 ms in all.  0: there is no memory for it. */
+ * the median of a few passes, some 20 ms in all.  0: there is no memory for it. */
 double host_pace(unsigned threads);
 
 #endif
