@@ -293,7 +293,7 @@ static bool may_measure_again(struct runner *runner)
 		return false;
 	if (runner->real_again++ == 0)
 		progress_note(runner->options->progress,
-			      "foreign disk traffic, or a host at another pace than when it was "
+			      "foreign disk traffic, or memory much slower than when the host was "
 			      "calibrated: such repeats are measured again, or counted as "
 			      "polluted when it goes on");
 	return true;

@@ -18,8 +18,11 @@
 /* Foreign bytes over our own from which a repeat is thrown away: a twentieth of the disk's work
  * moves a mean by about as much as a good noise floor. */
 #define FOREIGN_FRAC_MAX 0.05
-/* A host whose memory is this much faster or slower than when it was calibrated is another host. */
-#define PACE_OFF_MAX 0.15
+/* Memory that is so much slower before and after a repeat than when the host was calibrated has
+ * somebody else at it.  One look is noisy (a fifth up or down on a quiet virtual machine), so it takes
+ * both, and three times the spread that calibration saw. */
+#define PACE_SLOWER_LEAST 0.3
+#define PACE_SPREADS	  3
 
 /* `model synth` may have made several types, each in its own folder. */
 static int model_folder(char path[PATH_MAX], const struct trial *trial, struct err *err)
@@ -196,9 +199,11 @@ static int logged_check(const struct trial_real *real, const struct run_outcome 
 		       outcome->decision_hash, real->logged_hash);
 }
 
-static bool pace_is_off(double frac)
+static bool pace_is_slow(const struct trial *trial, double frac)
 {
-	return !isnan(frac) && fabs(frac - 1) > PACE_OFF_MAX;
+	return !isnan(frac) &&
+	       1 - frac > fmax(PACE_SLOWER_LEAST,
+			       PACE_SPREADS * trial->device.origin.pace_spread_frac);
 }
 
 struct watch {
@@ -228,7 +233,8 @@ static void watch_end(const struct watch *watch, struct trial_real *real, struct
 	real->pace_frac = pace_frac(real->trial);
 	row->pace_frac = (watch->pace_frac + real->pace_frac) / 2;
 	row->polluted = (!real->trial->target.is_emulated && foreign > FOREIGN_FRAC_MAX) ||
-			pace_is_off(watch->pace_frac) || pace_is_off(real->pace_frac);
+			(pace_is_slow(real->trial, watch->pace_frac) &&
+			 pace_is_slow(real->trial, real->pace_frac));
 }
 
 static int run_watched(struct trial_real *real, struct result_row *row, struct trial_books *books,
