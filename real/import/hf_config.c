@@ -309,22 +309,35 @@ static int read_opt(struct hf_config *c, const struct ynode *map, struct err *er
 	return 0;
 }
 
-/* Newer configs say it as "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}. */
-static int check_rope(const struct ynode *map, struct err *err)
+static int check_rope_map(const struct ynode *map, const char *key, struct err *err)
 {
-	static const char *const maps[NAMES] = {"rope_parameters", "rope_scaling"};
-	static const char *const types[NAMES] = {"rope_type", "type"};
-	const char *name, *type_name;
-	const struct ynode *rope = find(map, maps, &name), *type;
+	static const char *const types[] = {"rope_type", "type"};
+	const char *const keys[NAMES] = {key}, *name;
+	const struct ynode *rope = find(map, keys, &name);
 
-	if (check_real(map, "rope_theta", 10000, err) || !rope)
-		return err->code;
+	if (!rope)
+		return 0;
 	if (rope->kind != YNODE_MAP)
 		return wrong(rope, name, "a mapping", err);
-	type = find(rope, types, &type_name);
-	if (type && strcmp(got(type), "default") != 0)
-		return unsupported(type, type_name, "default: rotary positions as they are", err);
+	for (unsigned i = 0; i < 2; i++) {
+		const char *const type_keys[NAMES] = {types[i]};
+		const struct ynode *type = find(rope, type_keys, &name);
+
+		if (type && strcmp(got(type), "default") != 0)
+			return unsupported(type, name, "default: rotary positions as they are",
+					   err);
+	}
 	return check_real(rope, "rope_theta", 10000, err);
+}
+
+/* Newer configs say it as "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}, older
+ * ones as "rope_scaling"; where both stand, both count. */
+static int check_rope(const struct ynode *map, struct err *err)
+{
+	if (check_real(map, "rope_theta", 10000, err) ||
+	    check_rope_map(map, "rope_parameters", err))
+		return err->code;
+	return check_rope_map(map, "rope_scaling", err);
 }
 
 static int read_falcon(struct hf_config *c, const struct ynode *map, struct err *err)

@@ -132,6 +132,10 @@ static const struct {
 	{MODEL_FALCON, "\"rope_scaling\": null",
 	 "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}", ENOTSUP,
 	 "type: got linear, which is not supported: expected default"},
+	{MODEL_FALCON, "\"rope_scaling\": null",
+	 "\"rope_parameters\": {\"rope_type\": \"default\"}, "
+	 "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}",
+	 ENOTSUP, "type: got linear, which is not supported: expected default"},
 	{MODEL_FALCON, "\"rope_scaling\": null", "\"rope_scaling\": 2", EINVAL,
 	 "rope_scaling: got 2, expected a mapping"},
 	{MODEL_FALCON, "\"rope_scaling\": null",
