@@ -239,6 +239,7 @@ int live_open(struct live **out, const struct live_options *options, struct err 
 		live_close(live);
 		return err->code;
 	}
+	real_world_recount(live->world); /* the twin has read, too */
 	*out = live;
 	return 0;
 }

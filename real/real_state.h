@@ -49,6 +49,7 @@ struct real_world {
 	/* Counted at completions since open, and what others counted before. */
 	uint64_t own_bytes, outside_before_bytes, excused_bytes;
 	bool outside_known;
+	uint64_t faults_before; /* pages of our program that came from disk */
 };
 
 /* Book the time since the last mark to 'part'. */

@@ -13,8 +13,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
-enum { OUTSIDE_SLACK_BYTES = 1024 * 1024, OUTSIDE_SLACK_PART = 256 };
+enum { OUTSIDE_SLACK_BYTES = 1024 * 1024, OUTSIDE_SLACK_PART = 256, PAGE_IN_BYTES = 128 * 1024 };
 /* What a thread touches of its stack, and its share of a BLAS's packing buffers. */
 enum { THREAD_BYTES = 256 * 1024 };
 
@@ -312,11 +313,20 @@ void real_world_need(struct real_need *need, const struct real_options *o)
 			    (o->config->in_flight + o->threads) * THREAD_BYTES;
 }
 
+/* Page faults that went to disk: each brings up to PAGE_IN_BYTES of a program or a library. */
+static uint64_t major_faults(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_majflt : 0;
+}
+
 /* What others have counted until now; not knowing is fine until reconcile. */
 static void look_outside(struct real_world *real)
 {
 	struct err err = {0};
 
+	real->faults_before = major_faults();
 	real->outside_known =
 		reader_outside_count(real->reader, &real->outside_before_bytes, &err) == 0;
 }
@@ -397,6 +407,12 @@ void real_world_take_logits(struct real_world *real,
 	real->forward.take_logits_arg = arg;
 }
 
+void real_world_recount(struct real_world *real)
+{
+	real->own_bytes = real->excused_bytes = 0;
+	look_outside(real);
+}
+
 int real_world_reconcile(struct real_world *real, struct err *err)
 {
 	uint64_t now, outside, slack = 0;
@@ -409,7 +425,8 @@ int real_world_reconcile(struct real_world *real, struct err *err)
 	/* The kernel counts its own reads of block maps, and pages of our program, with ours; a
 	 * device process counts nothing else. */
 	if (real->engine != READ_EMULATED)
-		slack = OUTSIDE_SLACK_BYTES + real->own_bytes / OUTSIDE_SLACK_PART;
+		slack = OUTSIDE_SLACK_BYTES + real->own_bytes / OUTSIDE_SLACK_PART +
+			(major_faults() - real->faults_before) * PAGE_IN_BYTES;
 	if (outside < real->own_bytes || outside - real->own_bytes > slack)
 		return err_set(err, EPROTO,
 			       "bytes read: %" PRIu64 " by our own count, %" PRIu64

@@ -65,6 +65,8 @@ void real_world_take_logits(struct real_world *real,
 /* Hold our own completion counts since open against the kernel's (or the device process's) count. EPROTO with both figures when they differ by
  * more than the kernel's own metadata reads allow; ENOTSUP where there is no outside count. */
 MUST_CHECK int real_world_reconcile(struct real_world *real, struct err *err);
+/* Begin both counts anew: another world of this process has been reading. */
+void real_world_recount(struct real_world *real);
 
 /* For tests: hold the store against 'resident' (pointer table) and against the file (row checksums), and the last FFN step's output
  * against one computed from the plain weights over the rows that the plan says. EPROTO names layer, row and neuron. */
