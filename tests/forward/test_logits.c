@@ -118,7 +118,7 @@ static char *said_last(void)
 /* The folder of the case, or the file in it where that is the whole checkpoint. */
 static void checkpoint_of(char path[PATH_BYTES], const char *dir)
 {
-	snprintf(path, PATH_BYTES, "%s/model.gguf", dir);
+	snprintf(path, PATH_BYTES, "%.480s/model.gguf", dir);
 	if (access(path, R_OK) != 0)
 		snprintf(path, PATH_BYTES, "%s", dir);
 }
