@@ -101,8 +101,6 @@ static int start_run(struct live_run *run, const struct live *live, struct real_
 		.book = keep_books,
 		.book_arg = run,
 	};
-	if (run == &live->decode)
-		run->options.decisions = live->o.decisions;
 	return run_open(&run->run, &run->outcome, &run->options, err);
 }
 
@@ -399,14 +397,6 @@ int live_prefill(struct live *live, const uint32_t *ids, uint32_t count, struct 
 int live_decode(struct live *live, uint32_t id, struct books *books, struct err *err)
 {
 	return take(live, &live->decode, &(struct fed){&id, 1}, books, err);
-}
-
-int live_finish(struct live *live, struct run_outcome *outcome, struct err *err)
-{
-	if (run_finish(live->decode.run, err))
-		return err->code;
-	*outcome = live->decode.outcome;
-	return 0;
 }
 
 int live_reconcile(struct live *live, struct err *err)

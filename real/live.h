@@ -24,7 +24,6 @@ struct live_options {
 	unsigned threads;
 	uint64_t seed;
 	uint64_t tile_bytes; /* most bytes read before they are used; 0: as the engine likes */
-	FILE *decisions; /* decode's decision log as text; may be NULL */
 };
 
 /* What a live run takes of DRAM: the process as it stands (code, libraries, tokenizer) and its world.
@@ -60,8 +59,6 @@ const float *live_logits(const struct live *live);
 /* Told every position's logits of the next prefills; NULL: no more. */
 void live_take_logits(struct live *live, void (*take)(void *arg, const struct logits_tile *tile),
 		      void *arg);
-/* The decisions of all decodes so far. */
-MUST_CHECK int live_finish(struct live *live, struct run_outcome *outcome, struct err *err);
 /* Our counts of reads and bytes against the kernel's (real_world_reconcile). */
 MUST_CHECK int live_reconcile(struct live *live, struct err *err);
 

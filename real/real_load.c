@@ -170,9 +170,10 @@ int real_load_fed(struct real_world *real, struct err *err)
 	for (uint32_t i = 0;
 	     forward_role(&role, &t, real->options.model, real->weights, REGION_EMBED, 0, i); i++)
 		for (uint32_t p = 0; p < real->fed_count; p++) {
-			/* OPT counts positions from 2. */
-			uint64_t index =
-				role == ROLE_TOKEN ? real->fed_ids[p] : real->fed_position + p + 2;
+			uint64_t index = role == ROLE_TOKEN
+						 ? real->fed_ids[p]
+						 : forward_position_row(&real->forward,
+									real->fed_position + p);
 
 			if (role != ROLE_TOKEN && role != ROLE_POSITION)
 				break;

@@ -95,12 +95,3 @@ uint32_t sampler_pick(struct sampler *sampler, const float *logits)
 	}
 	return sampler->entries[count - 1].id;
 }
-
-double logits_log_prob(const float *logits, size_t vocab_count, uint32_t id)
-{
-	double most = (double)logits[likeliest(logits, vocab_count)], sum = 0;
-
-	for (size_t i = 0; i < vocab_count; i++)
-		sum += exp((double)logits[i] - most);
-	return (double)logits[id] - most - log(sum);
-}

@@ -25,7 +25,4 @@ MUST_CHECK int sampler_open(struct sampler *sampler, size_t vocab_count, double 
 void sampler_close(struct sampler *sampler); /* zeroed is fine */
 uint32_t sampler_pick(struct sampler *sampler, const float *logits);
 
-/* log softmax(logits)[id], in double. */
-double logits_log_prob(const float *logits, size_t vocab_count, uint32_t id);
-
 #endif
