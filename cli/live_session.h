@@ -16,21 +16,38 @@ struct live_args {
 };
 
 /* The shared rows of a verb's option table; 'got' is a struct live_args. */
-#define LIVE_OPTS(got)                                                                             \
-	{"tokens", 't', OPT_TEXT, &(got).tokens, "IDS",                                            \
-	 "token ids, comma-separated, instead of text", 0, 0},                                     \
-	{"policy", 0, OPT_TEXT, &(got).policy, "POLICY",                                           \
-	 "a policy by name or YAML; default resident (all in DRAM)", 0, 0},                        \
-	{"set", 's', OPT_LIST, &(got).sets, "KEY=VALUE",                                           \
-	 "overlay a key of the policy; may be repeated", 0, 0},                                    \
-	{"device", 0, OPT_TEXT, &(got).device, "DEVICE",                                           \
-	 "read from an emulated device; default the disk under MODEL", 0, 0},                      \
-	{"dram", 0, OPT_TEXT, &(got).dram, "SIZE",                                                  \
-	 "budget for all that the process holds: 6.7GiB, or 50% of the parameters' bytes", 0, 0},   \
-	{"ctx", 'c', OPT_COUNT, &(got).ctx, "N", "positions that the KV cache holds", 0, 1},       \
-	{"threads", 0, OPT_COUNT, &(got).threads, "N", "compute threads; default all cores", 0, 1}, \
-	{"seed", 0, OPT_COUNT, &(got).seed, "N", "of every random choice; default 1", 0, 0},       \
-	{"json", 0, OPT_FLAG, &(got).json, NULL, "one JSON object instead of text", 0, 0}
+#define LIVE_OPTS(got)                                                                               \
+	{"tokens", 't',                                                                              \
+	 OPT_TEXT, &(got).tokens,                                                                    \
+	 "IDS",	   "token ids, comma-separated, instead of text",                                    \
+	 0,	   0},                                                                               \
+		{"policy", 0,                                                                        \
+		 OPT_TEXT, &(got).policy,                                                            \
+		 "POLICY", "a policy by name or YAML; default resident (all in DRAM)",               \
+		 0,	   0},                                                                       \
+		{"set",	      's',                                                                   \
+		 OPT_LIST,    &(got).sets,                                                           \
+		 "KEY=VALUE", "overlay a key of the policy; may be repeated",                        \
+		 0,	      0},                                                                    \
+		{"device", 0,                                                                        \
+		 OPT_TEXT, &(got).device,                                                            \
+		 "DEVICE", "read from an emulated device; default the disk under MODEL",             \
+		 0,	   0},                                                                       \
+		{"dram",                                                                             \
+		 0,                                                                                  \
+		 OPT_TEXT,                                                                           \
+		 &(got).dram,                                                                        \
+		 "SIZE",                                                                             \
+		 "budget for all that the process holds: 6.7GiB, or 50% of the parameters' bytes",   \
+		 0,                                                                                  \
+		 0},                                                                                 \
+		{"ctx", 'c', OPT_COUNT, &(got).ctx, "N", "positions that the KV cache holds", 0, 1}, \
+		{"threads", 0, OPT_COUNT, &(got).threads, "N", "compute threads; default all cores", \
+		 0,	    1},                                                                      \
+		{"seed", 0, OPT_COUNT, &(got).seed, "N", "of every random choice; default 1", 0, 0}, \
+	{                                                                                            \
+		"json", 0, OPT_FLAG, &(got).json, NULL, "one JSON object instead of text", 0, 0      \
+	}
 
 struct live_session {
 	struct policy_config config;

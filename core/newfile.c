@@ -44,7 +44,8 @@ static int name_target(struct newfile *file, const char *path, struct err *err)
 	struct stat st;
 
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return err_set(err, EINVAL, "%s: is no plain file, expected one or a new name", path);
+		return err_set(err, EINVAL, "%s: is no plain file, expected one or a new name",
+			       path);
 	file->path = lstat(path, &st) == 0 && S_ISLNK(st.st_mode) ? realpath(path, NULL) : NULL;
 	if (!file->path)
 		file->path = strdup(path);
