@@ -9,6 +9,7 @@
 #include "bench_kernels.h"
 
 #include "cli.h"
+#include "clock.h"
 #include "cores.h"
 #include "huge_pages.h"
 #include "last_cache.h"
@@ -22,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 enum { CACHES = 4, PAIRS_MOST = 1001, CACHE_GUESS = 64 << 20 };
 
@@ -63,14 +63,6 @@ struct line {
 	double kernel_bytes_per_s, read_bytes_per_s;
 	struct order_interval ratio;
 };
-
-static double now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 static float *acc_of(const struct bench *b, unsigned thread)
 {
@@ -114,9 +106,9 @@ static double time_call(struct bench *b, struct call *c)
 	c->rows = b->bytes + b->at;
 	b->at += bytes;
 	pool_rouse(b->pool);
-	start = now_s();
+	start = clock_now_s();
 	pool_run(b->pool, call_part, c);
-	return now_s() - start;
+	return clock_now_s() - start;
 }
 
 static void measure(struct line *line, struct bench *b, struct call *call)

@@ -26,6 +26,10 @@ MUST_CHECK int subverb_run(const char *verb, const struct subverb *subs, size_t 
 /* An error unless DIR holds a store: results_open() would make one. */
 MUST_CHECK int store_wanted(const char *dir, struct err *err);
 
+/* --device: where reads go; an emulated device by name or YAML, NULL the disk. */
+struct real_target;
+MUST_CHECK int target_load(struct real_target *target, const char *name, struct err *err);
+
 /* Draw figures from the rows in DIR, a set for each device; names NULL: every figure.  A figure
  * that has no rows to show is left out and told; one that fails is told and counted (EIO), and the
  * others go on.  A folder without a store is ENOENT, and is not made.  Each goes into 'report', an

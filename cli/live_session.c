@@ -2,6 +2,7 @@
 /* live_session.c - from the command line to a live model */
 #include "live_session.h"
 
+#include "cli.h"
 #include "configs.h"
 #include "cores.h"
 #include "gguf.h"
@@ -29,18 +30,6 @@ static int read_policy(struct policy_config *config, const struct live_args *arg
 	return err->code;
 }
 
-static int read_target(struct real_target *target, const char *name, struct err *err)
-{
-	struct ynode *map = NULL;
-
-	if (name ? config_load(&map, CONFIG_DEVICE, name, err)
-		 : yaml_parse(&map, "disk", "--device", err))
-		return err->code;
-	(void)!real_target_read(target, map, err);
-	ynode_free(map);
-	return err->code;
-}
-
 static int read_model(struct live_session *session, const char *dir, struct err *err)
 {
 	struct real_model *rm;
@@ -63,7 +52,7 @@ int live_session_open(struct live_session *session, const char *dir, const struc
 {
 	memset(session, 0, sizeof(*session));
 	if (read_policy(&session->config, args, err) ||
-	    read_target(&session->target, args->device, err))
+	    target_load(&session->target, args->device, err))
 		return err->code;
 	return read_model(session, dir, err);
 }

@@ -3,7 +3,6 @@
 #include "cli.h"
 
 #include "calibrate.h"
-#include "configs.h"
 #include "cores.h"
 #include "json_config.h"
 #include "newfile.h"
@@ -17,21 +16,6 @@ struct calibrate_args {
 	double budget_ns;
 	bool json;
 };
-
-static int read_target(struct real_target *target, const char *name, struct err *err)
-{
-	struct ynode *map = NULL;
-
-	if (!name || config_load(&map, CONFIG_DEVICE, name, err)) {
-		if (err->code)
-			return err->code;
-		if (yaml_parse(&map, "disk", "--device", err))
-			return err->code;
-	}
-	(void)!real_target_read(target, map, err);
-	ynode_free(map);
-	return err->code;
-}
 
 /* The profile that was written, in base units, with its points, intervals and checks. */
 static int print_profile(const char *path, struct err *err)
@@ -92,7 +76,7 @@ static int run_calibrate(const struct calibrate_args *args, struct err *err)
 			"--dir MODEL is missing: the synthesised model whose files are read");
 	if (!args->out)
 		return err_set(err, EINVAL, "-o FILE is missing: the device profile to write");
-	if (read_target(&target, args->device, err) || check_writable(args->out, err))
+	if (target_load(&target, args->device, err) || check_writable(args->out, err))
 		return err->code;
 	progress.line = progress_open("calibrate", 2); /* flash, then the engine's steps */
 	(void)!calibrate(&options, args->out, args->json ? NULL : stdout, err);
