@@ -249,6 +249,7 @@ static int fit_store(struct calibration *c, const struct model *model, enum weig
 		.append_bytes_per_s = fmin(1e9 / costs[1], 1e13),
 		.move_bytes_per_s = fmin(1e9 / costs[2], 1e13),
 		.scan_neuron_ns = costs[0],
+		.reading_slowdown = 1,
 	};
 	return 0;
 }
@@ -385,6 +386,7 @@ static int measure_host(struct calibration *c, const struct calibrate_options *o
 	/* Every kernel here waits for memory: the arithmetic cap is not identified and never binds.
 	 */
 	c->device.compute.flops_per_s = 1e16;
+	c->device.compute.reading_slowdown = 1;
 	return 0;
 }
 

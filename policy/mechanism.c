@@ -20,11 +20,16 @@ const struct param_word store_words[] = {
 		 "every step a new matrix and a copy of what stays (the paper's strawman)"},
 	[STORE_COMPACT] = {"compact",
 			   "the last row moves into the hole, loads are appended (the paper's)"},
+	[STORE_FILL_HOLE] = {"fill-hole",
+			     "loads are read straight into the holes, then behind the last row"},
 	{0},
 };
 
 const struct param_word overlap_words[] = {
 	[OVERLAP_NONE] = {"none", "reads first, then memory, then arithmetic"},
+	[OVERLAP_PIPELINE] = {"pipeline",
+			      "rows that stay are computed while a step's reads are in flight, the "
+			      "others as they arrive"},
 	{0},
 };
 

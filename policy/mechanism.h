@@ -9,12 +9,15 @@
 #include "param.h"
 
 enum read_engine { READ_AUTO, READ_PREAD, READ_EMULATED, READ_NULL };
-enum store_kind { STORE_REALLOC, STORE_COMPACT };
-enum overlap_kind { OVERLAP_NONE };
+enum store_kind { STORE_REALLOC, STORE_COMPACT, STORE_FILL_HOLE };
+enum overlap_kind { OVERLAP_NONE, OVERLAP_PIPELINE };
 enum decode_kind { DECODE_PLAIN };
 enum coalesce_kind { COALESCE_NONE };
 enum compute_rows { COMPUTE_RESIDENT, COMPUTE_DEMANDED };
 enum { CHUNK_ROW = 0 }; /* one row (split) or bundle a request */
+/* Overlap pipeline: arriving bytes are used in groups of at least this many (the last group is what is left), so that
+ * handing a group to the compute threads costs little beside computing it. */
+enum { PIPELINE_GROUP_BYTES = 512 * 1024 };
 
 extern const struct param_word read_engine_words[], store_words[], overlap_words[], decode_words[],
 	coalesce_words[], compute_rows_words[], chunk_words[];

@@ -469,6 +469,20 @@ static int emulated_wait(struct reader *reader, struct read_done *done, struct e
 	return count_slots(e, done, err);
 }
 
+static int emulated_progress(struct reader *reader, size_t want, size_t *have, struct err *err)
+{
+	struct emulated_reader *e = (struct emulated_reader *)reader;
+
+	*have = 0;
+	if (!want || !e->count)
+		return 0;
+	if (await_answer(e, err))
+		return err->code;
+	wait_until(e->ring->complete_ns);
+	*have = e->count;
+	return 0;
+}
+
 static int emulated_outside(struct reader *reader, uint64_t *bytes, struct err *err)
 {
 	(void)err;
@@ -496,6 +510,7 @@ const struct read_engine_ops read_emulated = {
 	.close = emulated_close,
 	.alloc = emulated_alloc,
 	.submit = emulated_submit,
+	.progress = emulated_progress,
 	.wait = emulated_wait,
 	.outside = emulated_outside,
 };

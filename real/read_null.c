@@ -35,6 +35,14 @@ static int null_submit(struct reader *reader, const struct read_request *request
 	return 0;
 }
 
+static int null_progress(struct reader *reader, size_t want, size_t *have, struct err *err)
+{
+	(void)want;
+	(void)err;
+	*have = (size_t)((struct null_reader *)reader)->batch.count;
+	return 0;
+}
+
 static int null_wait(struct reader *reader, struct read_done *done, struct err *err)
 {
 	(void)err;
@@ -57,6 +65,7 @@ const struct read_engine_ops read_null = {
 	.close = null_close,
 	.alloc = reader_map,
 	.submit = null_submit,
+	.progress = null_progress,
 	.wait = null_wait,
 	.outside = null_outside,
 };

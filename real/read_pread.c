@@ -227,6 +227,20 @@ static int pread_submit(struct reader *reader, const struct read_request *reques
 	return 0;
 }
 
+static int pread_progress(struct reader *reader, size_t want, size_t *have, struct err *err)
+{
+	struct pread_reader *p = (struct pread_reader *)reader;
+	const uint32_t generation = (uint32_t)(atomic_load(&p->ticket) >> 32);
+	uint32_t finished;
+
+	while ((finished = atomic_load(&p->finished)) != generation && want > 0)
+		futex_wait(&p->finished, finished, 0, FUTEX_ONE_PROCESS);
+	*have = finished == generation ? p->count : 0;
+	if (finished == generation && atomic_load(&p->failed))
+		return reader_fail(reader, &p->failure, err);
+	return 0;
+}
+
 static int pread_wait(struct reader *reader, struct read_done *done, struct err *err)
 {
 	struct pread_reader *p = (struct pread_reader *)reader;
@@ -272,6 +286,7 @@ const struct read_engine_ops read_pread = {
 	.close = pread_close,
 	.alloc = reader_map,
 	.submit = pread_submit,
+	.progress = pread_progress,
 	.wait = pread_wait,
 	.outside = pread_outside,
 };

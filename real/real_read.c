@@ -242,6 +242,13 @@ int reader_submit(struct reader *reader, const struct read_request *requests, si
 	return 0;
 }
 
+int reader_progress(struct reader *reader, size_t want, size_t *have, struct err *err)
+{
+	assert(reader->busy);
+	*have = 0;
+	return reader->ops->progress(reader, want, have, err);
+}
+
 int reader_wait(struct reader *reader, struct read_done *done, struct err *err)
 {
 	assert(reader->busy);

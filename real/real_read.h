@@ -50,6 +50,8 @@ struct read_engine_ops {
 	void *(*alloc)(struct reader *reader, size_t bytes); /* NULL: out of memory */
 	int (*submit)(struct reader *reader, const struct read_request *requests, size_t count,
 		      struct err *err);
+	/* As reader_progress(). */
+	int (*progress)(struct reader *reader, size_t want, size_t *have, struct err *err);
 	int (*wait)(struct reader *reader, struct read_done *done, struct err *err);
 	/* Bytes that somebody other than this engine counted; ENOTSUP: nobody did. */
 	int (*outside)(struct reader *reader, uint64_t *bytes, struct err *err);
@@ -68,6 +70,10 @@ void *reader_alloc(struct reader *reader, size_t bytes);
 /* Start a batch; 'requests' must stay until it is waited for.  One batch at a time for now. */
 MUST_CHECK int reader_submit(struct reader *reader, const struct read_request *requests,
 			     size_t count, struct err *err);
+/* Wait until at least 'want' requests of the batch, counted from the first without a gap in the order given, are
+ * complete: *have says how many are.  want = 0 only looks.  A failure is told as by reader_wait(), and the batch must
+ * still be waited for. */
+MUST_CHECK int reader_progress(struct reader *reader, size_t want, size_t *have, struct err *err);
 /* Wait for the batch. A short read or a device error is EIO with file, offset, got and expected. */
 MUST_CHECK int reader_wait(struct reader *reader, struct read_done *done, struct err *err);
 

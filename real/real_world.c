@@ -128,6 +128,11 @@ static int choose_engine(struct real_world *real, struct err *err)
 	enum read_engine asked = (enum read_engine)real->options.config->read_engine;
 	bool emulated = real->options.target->is_emulated;
 
+	if (real->options.config->overlap != OVERLAP_NONE ||
+	    real->options.config->store == STORE_FILL_HOLE)
+		return err_set(
+			err, ENOTSUP,
+			"overlap pipeline and store fill-hole are not built in the real world");
 	real->engine = asked;
 	if (asked == READ_AUTO)
 		real->engine = emulated ? READ_EMULATED : READ_PREAD;

@@ -50,6 +50,9 @@ int sim_world_open(struct sim_world **out, const struct sim_options *options, st
 	struct sim_world *sim = calloc(1, sizeof(*sim));
 
 	assert(options->device && options->model && options->config);
+	if (options->config->overlap != OVERLAP_NONE || options->config->store == STORE_FILL_HOLE)
+		return err_set(err, ENOTSUP,
+			       "overlap pipeline and store fill-hole are not built in the simulator");
 	if (!sim)
 		return err_nomem(err, "the simulator", sizeof(*sim));
 	sim->options = *options;

@@ -140,7 +140,7 @@ static const struct {
 	{"a layout too", "policy.yaml", "layout: bundel\n",
 	 "policy.yaml:1:9: layout: 'bundel' is none of split, bundle (did you mean bundle?)"},
 	{"a store too", "policy.yaml", "store: reallok\n",
-	 "policy.yaml:1:8: store: 'reallok' is none of realloc, compact (did you mean realloc?)"},
+	 "policy.yaml:1:8: store: 'reallok' is none of realloc, compact, fill-hole (did you mean realloc?)"},
 	{"weights too", "policy.yaml", "weights: f61\n",
 	 "policy.yaml:1:10: weights: 'f61' is none of f32, f16, bf16 (did you mean f16?)"},
 	{"a share is at most 0.9", "policy.yaml", "fn_frac: 95%\n",
