@@ -7,6 +7,7 @@
 #include "real_emulated.h"
 #include "real_model.h"
 #include "run.h"
+#include "timeline.h"
 #include "world.h"
 
 struct real_options {
@@ -23,6 +24,7 @@ struct real_options {
 	uint64_t seed;
 	uint64_t
 		tile_bytes; /* most bytes of a step that are read before they are used; 0 = 64 MiB (tests: less) */
+	struct timeline *timeline; /* where the spans of one token go; NULL: nowhere */
 	bool keep_outputs; /* for real_world_verify(): keep each layer's last FFN input and output */
 	/* Live: tokens are fed (real_world_feed), and the KV cache, of ctx positions, begins empty. */
 	bool live;
