@@ -5,7 +5,6 @@
 
 #include "clock.h"
 #include "order.h"
-#include "real_kernels.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -13,42 +12,44 @@
 enum { PACE_BYTES = 64 * 1024 * 1024, PACE_N = 4096, PACE_PASSES = 3, PACE_WARMUP = 1 };
 enum { PACE_ROWS = PACE_BYTES / (PACE_N * 2) };
 
-struct pace_work {
-	const struct kernels *kernels;
-	const unsigned char *weights; /* [PACE_ROWS][PACE_N] f16 */
-	const float *x;
-	float *y;
-};
-
-static void pace_part(void *arg, unsigned thread, unsigned threads)
+static void gemv_part(void *arg, unsigned thread, unsigned threads)
 {
-	const struct pace_work *work = arg;
-	size_t first = (size_t)PACE_ROWS * thread / threads;
-	size_t last = (size_t)PACE_ROWS * (thread + 1) / threads;
+	const struct gemv_pass *pass = arg;
+	const size_t first = pass->rows * thread / threads;
+	const size_t last = pass->rows * (thread + 1) / threads;
+	const size_t stride = pass->n * weight_bytes(pass->type);
 
-	work->kernels->gemv(work->y + first, work->weights + first * PACE_N * 2, WEIGHT_F16,
-			    last - first, PACE_N, PACE_N * 2, work->x);
+	pass->kernels->gemv(pass->y + first, pass->weights + first * stride, pass->type,
+			    last - first, pass->n, stride, pass->x);
 }
 
-static double median_rate(struct pool *pool, struct pace_work *work)
+double gemv_pass_s(struct pool *pool, const struct gemv_pass *pass)
+{
+	const double begin_s = clock_now_s();
+
+	pool_run(pool, gemv_part, (void *)pass);
+	return clock_now_s() - begin_s;
+}
+
+static double median_rate(struct pool *pool, const struct gemv_pass *pass)
 {
 	double rates[PACE_PASSES];
 
 	pool_pin(pool);
 	pool_rouse(pool);
 	for (int i = -PACE_WARMUP; i < PACE_PASSES; i++) {
-		uint64_t begin_ns = clock_now_ns();
+		double took_s = gemv_pass_s(pool, pass);
 
-		pool_run(pool, pace_part, work);
 		if (i >= 0)
-			rates[i] = PACE_BYTES / ((double)(clock_now_ns() - begin_ns) / 1e9);
+			rates[i] = PACE_BYTES / took_s;
 	}
 	return order_median(rates, PACE_PASSES);
 }
 
 double host_pace(unsigned threads)
 {
-	struct pace_work work = {.kernels = kernels_best()};
+	struct gemv_pass pass = {
+		.kernels = kernels_best(), .type = WEIGHT_F16, .rows = PACE_ROWS, .n = PACE_N};
 	unsigned char *weights = mmap(NULL, PACE_BYTES, PROT_READ | PROT_WRITE,
 				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	float *vectors = calloc(PACE_N + PACE_ROWS, sizeof(*vectors));
@@ -57,10 +58,10 @@ double host_pace(unsigned threads)
 	double rate = 0;
 
 	if (weights != MAP_FAILED && vectors && !pool_open(&pool, threads, &err)) {
-		work.weights = weights;
-		work.x = vectors;
-		work.y = vectors + PACE_N;
-		rate = median_rate(pool, &work);
+		pass.weights = weights;
+		pass.x = vectors;
+		pass.y = vectors + PACE_N;
+		rate = median_rate(pool, &pass);
 	}
 	pool_close(pool);
 	free(vectors);

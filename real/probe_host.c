@@ -291,27 +291,8 @@ static void note_step(struct probe_host *host, const struct samples *samples, en
 	host->count++;
 }
 
-struct gemv_work {
-	const struct kernels *kernels;
-	const unsigned char *weights;
-	enum weight_type type;
-	size_t rows, n;
-	const float *x;
-	float *y;
-};
-
-static void gemv_part(void *arg, unsigned thread, unsigned threads)
-{
-	const struct gemv_work *work = arg;
-	size_t first = work->rows * thread / threads, last = work->rows * (thread + 1) / threads;
-	size_t stride = work->n * weight_bytes(work->type);
-
-	work->kernels->gemv(work->y + first, work->weights + first * stride, work->type,
-			    last - first, work->n, stride, work->x);
-}
-
 /* Best seconds a byte of a plain matrix-vector product of one type. */
-static double gemv_s_per_byte(struct pool *pool, struct gemv_work *work, enum weight_type type,
+static double gemv_s_per_byte(struct pool *pool, struct gemv_pass *work, enum weight_type type,
 			      size_t bytes)
 {
 	double best = INFINITY;
@@ -319,10 +300,8 @@ static double gemv_s_per_byte(struct pool *pool, struct gemv_work *work, enum we
 	work->type = type;
 	work->rows = bytes / (work->n * weight_bytes(type));
 	for (unsigned i = 0; i < 5; i++) {
-		double start = clock_now_s(), took;
+		double took = gemv_pass_s(pool, work);
 
-		pool_run(pool, gemv_part, work);
-		took = clock_now_s() - start;
 		best = took < best ? took : best;
 	}
 	return best / ((double)work->rows * (double)work->n * weight_bytes(type));
@@ -332,7 +311,7 @@ static int compare_types(struct probe_host *host, const struct probe_host_option
 			 struct err *err)
 {
 	const size_t bytes = (size_t)128 << 20, n = 2048;
-	struct gemv_work work = {.kernels = kernels_best(), .n = n};
+	struct gemv_pass work = {.kernels = kernels_best(), .n = n};
 	unsigned char *weights = malloc(bytes);
 	float *vectors = calloc(n + bytes / (2 * n), sizeof(float));
 	struct pool *pool = NULL;
