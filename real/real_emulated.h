@@ -40,5 +40,8 @@ struct emulated_lateness {
 };
 struct reader;
 struct emulated_lateness emulated_lateness(const struct reader *reader);
+/* When request i of the last batch completes by the mechanism, since its submission; i is one that reader_progress() or
+ * reader_wait() has told of. */
+uint64_t emulated_due_ns(const struct reader *reader, size_t i);
 
 #endif

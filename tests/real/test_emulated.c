@@ -2,6 +2,7 @@
 /* test_emulated.c - hazard: an emulated device that brings wrong bytes, is early, hangs, or is not
  * the one described */
 #define _GNU_SOURCE
+#include "clock.h"
 #include "emulator.h"
 #include "read_engine.h"
 #include "rng.h"
@@ -430,6 +431,139 @@ START_TEST(a_read_past_the_end_is_told_with_offset_got_and_expected)
 }
 END_TEST
 
+/* Of a batch submitted not after 'since_ns': all that is told of is there, and not before its time. */
+static void check_told(struct reader *reader, const struct read_request *requests, size_t have,
+		       uint64_t since_ns)
+{
+	const uint64_t now_ns = clock_now_ns();
+
+	for (size_t i = 0; i < have; i++) {
+		ck_assert_uint_ge(now_ns - since_ns, emulated_due_ns(reader, i));
+		ck_assert_mem_eq(requests[i].to, contents[requests[i].file] + requests[i].offset,
+				 requests[i].bytes);
+	}
+}
+
+START_TEST(progress_tells_of_prefixes_that_are_there_and_never_early)
+{
+	static const size_t steps[] = {1, 7, 1000};
+	const unsigned count = reads[_i].count;
+	struct reader *reader = open_device(&plain, reads[_i].in_flight);
+	unsigned char *to = reader_alloc(reader, (size_t)reads[_i].bytes * count);
+	struct read_request requests[200];
+
+	ck_assert_ptr_nonnull(to);
+	make_batch(requests, count, reads[_i].bytes, to);
+	for (unsigned k = 0; k < 3; k++) {
+		const uint64_t since_ns = clock_now_ns();
+		struct read_done done;
+		struct err err = {0};
+		size_t have = 0, before;
+
+		memset(to, 0, (size_t)reads[_i].bytes * count);
+		ck_ok(reader_submit(reader, requests, count, &err));
+		while (have < count) {
+			before = have;
+			ck_ok(reader_progress(reader, before + steps[k], &have, &err));
+			ck_assert_uint_ge(have,
+					  before + steps[k] < count ? before + steps[k] : count);
+			check_told(reader, requests, have, since_ns);
+		}
+		ck_assert_uint_eq(have, count);
+		ck_ok(reader_wait(reader, &done, &err));
+		ck_assert_uint_eq(done.count, count);
+		ck_assert_uint_eq(done.bytes, (uint64_t)count * reads[_i].bytes);
+		ck_assert_uint_ge(done.service_ns, emulated_lateness(reader).batch_intended_ns);
+	}
+	reader_close(reader);
+}
+END_TEST
+
+/* One read in three stalls, so that most complete behind a gap. */
+START_TEST(looking_counts_nothing_behind_a_gap)
+{
+	struct emulated_params params = plain;
+	struct reader *reader;
+	struct read_request requests[200];
+	struct read_done done;
+	struct err err = {0};
+	unsigned char *to;
+	unsigned overtaken = 0;
+	uint64_t since_ns;
+	size_t have = 0;
+
+	params.stall_frac = 0.3;
+	params.stall_ns = 1e6;
+	reader = open_device(&params, 32);
+	to = reader_alloc(reader, 200 * 4096);
+	ck_assert_ptr_nonnull(to);
+	make_batch(requests, 200, 4096, to);
+	since_ns = clock_now_ns();
+	ck_ok(reader_submit(reader, requests, 200, &err));
+	while (have < 200) {
+		const size_t before = have;
+
+		ck_ok(reader_progress(reader, 0, &have, &err));
+		ck_assert_uint_ge(have, before);
+		check_told(reader, requests, have, since_ns);
+	}
+	for (size_t i = 1; i < 200; i++)
+		overtaken += emulated_due_ns(reader, i) < emulated_due_ns(reader, i - 1);
+	ck_assert_uint_gt(overtaken, 20);
+	ck_ok(reader_wait(reader, &done, &err));
+	ck_assert_uint_eq(done.count, 200);
+	reader_close(reader);
+}
+END_TEST
+
+START_TEST(progress_tells_of_a_failure_and_the_next_batch_is_sound)
+{
+	struct reader *reader = open_device(&plain, 4);
+	unsigned char *to = reader_alloc(reader, 2 * 8192);
+	const struct read_request requests[] = {{1, 0, 8192, to},
+						{1, FFN_BYTES - 4096, 8192, to + 8192}};
+	struct read_done done;
+
+	ck_assert_ptr_nonnull(to);
+	for (unsigned i = 0; i < 3; i++) {
+		struct err err = {0}, again = {0};
+		size_t have;
+
+		ck_ok(reader_submit(reader, requests, 2, &err));
+		ck_assert_int_eq(reader_progress(reader, 2, &have, &err), EIO);
+		ck_assert_msg(strstr(err.msg, "got 4096 bytes, expected 8192") != NULL, "%s",
+			      err.msg);
+		ck_assert_uint_eq(have, 1);
+		ck_assert_int_eq(reader_wait(reader, &done, &again), EIO);
+		ck_assert_uint_eq(done.count, 1);
+		err = (struct err){0};
+		ck_ok(reader_submit(reader, requests, 1, &err));
+		ck_ok(reader_wait(reader, &done, &err));
+		ck_assert_uint_eq(done.bytes, 8192);
+	}
+	reader_close(reader);
+}
+END_TEST
+
+START_TEST(progress_of_a_dead_device_is_an_error_and_no_hang)
+{
+	struct reader *reader = open_device(&plain, 4);
+	unsigned char *to = reader_alloc(reader, 4096);
+	const struct read_request request = {1, FFN_BYTES / 2, 4096, to};
+	struct read_done done;
+	struct err err = {0}, again = {0};
+	size_t have;
+
+	ck_assert_ptr_nonnull(to);
+	ck_assert_int_eq(truncate(paths[1], 4096), 0);
+	ck_ok(reader_submit(reader, &request, 1, &err));
+	ck_assert_int_eq(reader_progress(reader, 1, &have, &err), EIO);
+	ck_assert_uint_eq(have, 0);
+	ck_assert_int_eq(reader_wait(reader, &done, &again), EIO);
+	reader_close(reader);
+}
+END_TEST
+
 static void check_dead(struct reader *reader, const struct read_request *request)
 {
 	struct read_done done;
@@ -637,6 +771,10 @@ static TCase *process_cases(void)
 	LOOP(a_batch_brings_the_files_bytes_and_is_never_early, reads);
 	tcase_add_test(tcase, batches_follow_each_other_and_an_empty_one_is_fine);
 	tcase_add_test(tcase, a_read_past_the_end_is_told_with_offset_got_and_expected);
+	LOOP(progress_tells_of_prefixes_that_are_there_and_never_early, reads);
+	tcase_add_test(tcase, looking_counts_nothing_behind_a_gap);
+	tcase_add_test(tcase, progress_tells_of_a_failure_and_the_next_batch_is_sound);
+	tcase_add_test(tcase, progress_of_a_dead_device_is_an_error_and_no_hang);
 	tcase_add_test(tcase, a_device_killed_during_a_batch_is_an_error_and_no_hang);
 	tcase_add_test(tcase, a_file_cut_under_the_device_is_an_error_and_no_hang);
 	tcase_add_test(tcase, closing_ends_the_process_and_leaves_no_zombie);
