@@ -6,6 +6,10 @@ const struct param_word read_engine_words[] = {
 	[READ_AUTO] = {"auto",
 		       "what the place to run names: emulated for an emulated device, else pread"},
 	[READ_PREAD] = {"pread", "a pool of threads that read past the page cache (O_DIRECT)"},
+	[READ_IO_URING] = {"io_uring",
+			   "one thread and the kernel's rings, past the page cache (O_DIRECT)"},
+	[READ_MMAP] = {"mmap", "mapped files through the page cache: what people use; limit it by a "
+			       "memory cgroup"},
 	[READ_EMULATED] =
 		{"emulated",
 		 "a device process that serves bytes from memory as a slower device would"},

@@ -8,7 +8,7 @@
 
 #include "param.h"
 
-enum read_engine { READ_AUTO, READ_PREAD, READ_EMULATED, READ_NULL };
+enum read_engine { READ_AUTO, READ_PREAD, READ_IO_URING, READ_MMAP, READ_EMULATED, READ_NULL };
 enum store_kind { STORE_REALLOC, STORE_COMPACT, STORE_FILL_HOLE };
 enum overlap_kind { OVERLAP_NONE, OVERLAP_PIPELINE };
 enum decode_kind { DECODE_PLAIN };

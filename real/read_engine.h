@@ -6,6 +6,7 @@
 
 #include "real_read.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 
 struct reader_file {
@@ -48,6 +49,11 @@ MUST_CHECK int reader_open_files(struct reader *reader, const struct reader_opti
 void *reader_map(struct reader *reader, size_t bytes);
 /* EIO with file, offset, got and expected. Returns err->code. */
 int reader_fail(const struct reader *reader, const struct read_failure *failure, struct err *err);
+/* A thread of an engine, with a small stack: stacks count in a DRAM budget.  0 or errno. */
+MUST_CHECK int reader_thread(pthread_t *thread, void *(*run)(void *arg), void *arg);
+/* What the kernel counts as read from storage by this process: ops->outside of engines with direct
+ * I/O. */
+MUST_CHECK int reader_kernel_count(struct reader *reader, uint64_t *bytes, struct err *err);
 
 #define READ_ENGINE(kind, name) extern const struct read_engine_ops read_##name;
 #include "read_engines.h"
@@ -55,5 +61,9 @@ int reader_fail(const struct reader *reader, const struct read_failure *failure,
 
 /* Process id of an emulated device, so that a test can kill it. */
 long emulated_process(const struct reader *reader);
+/* Whether the kernel lets this process have a ring. */
+bool io_uring_works(void);
+/* What of an io_uring reader's memory the kernel holds pinned, so that a test can tell. */
+uint64_t io_uring_registered_bytes(const struct reader *reader);
 
 #endif

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 enum { ALIGN_LEAST = 512, ALIGN_PAGE = 4096, IN_FLIGHT_MAX = 4096 };
+enum { READER_STACK = 64 * 1024 };
 
 static const struct read_engine_ops *engine_ops(enum read_engine engine)
 {
@@ -145,6 +147,41 @@ void *reader_map(struct reader *reader, size_t bytes)
 	return memory->at;
 }
 
+int reader_thread(pthread_t *thread, void *(*run)(void *arg), void *arg)
+{
+	pthread_attr_t attr;
+	int rc;
+
+	pthread_attr_init(&attr);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	pthread_attr_setstacksize(&attr, READER_STACK);
+#endif
+	rc = pthread_create(thread, &attr, run, arg);
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+int reader_kernel_count(struct reader *reader, uint64_t *bytes, struct err *err)
+{
+	FILE *io = fopen("/proc/self/io", "r");
+	unsigned long long value;
+	char line[128];
+	int found = 0;
+
+	(void)reader;
+	if (!io)
+		return err_set(err, ENOTSUP,
+			       "/proc/self/io: %s: this kernel does not count reads of a process",
+			       strerror(errno));
+	while (!found && fgets(line, sizeof(line), io))
+		found = sscanf(line, "read_bytes: %llu", &value) == 1;
+	fclose(io);
+	if (!found)
+		return err_set(err, ENOTSUP, "/proc/self/io has no line read_bytes");
+	*bytes = value;
+	return 0;
+}
+
 int reader_fail(const struct reader *reader, const struct read_failure *failure, struct err *err)
 {
 	const struct read_request *request = &failure->request;
@@ -209,6 +246,16 @@ void reader_close(struct reader *reader)
 		free(reader->files[i].path);
 	}
 	free(reader);
+}
+
+bool reader_engine_works(enum read_engine engine)
+{
+	return engine != READ_IO_URING || io_uring_works();
+}
+
+enum read_engine reader_engine_auto(bool is_emulated)
+{
+	return is_emulated ? READ_EMULATED : READ_PREAD;
 }
 
 size_t reader_align(const struct reader *reader)

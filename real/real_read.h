@@ -10,6 +10,7 @@
 #include "err.h"
 #include "mechanism.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,6 +61,10 @@ struct read_engine_ops {
 /* EINVAL/EIO/... with path and figures; ENOTSUP when this host cannot (no direct I/O on that file system: says so). */
 MUST_CHECK int reader_open(struct reader **out, const struct reader_options *options,
 			   struct err *err);
+/* Whether this host has what 'engine' needs besides files: io_uring may be missing or forbidden. */
+bool reader_engine_works(enum read_engine engine);
+/* READ_AUTO resolved: what a policy that names no engine reads with here. */
+enum read_engine reader_engine_auto(bool is_emulated);
 void reader_close(struct reader *reader); /* waits for what is in flight; NULL is fine */
 
 /* Alignment that offsets, sizes and buffers need (statx DIOALIGN where known, else probed). */
