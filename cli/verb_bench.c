@@ -2,6 +2,7 @@
 /* verb_bench.c - our own speed; `bench sim`: how long the simulator takes for a trial, trace
  * generation included */
 #include "bench_decode.h"
+#include "bench_device.h"
 #include "bench_kernels.h"
 #include "cli.h"
 #include "clock.h"
@@ -117,6 +118,7 @@ int verb_bench(int argc, char **argv, struct err *err)
 {
 	static const struct subverb subs[] = {
 		{"decode", "tokens a second, beside llama.cpp", bench_decode},
+		{"device", "how exactly this host plays an emulated device", bench_device},
 		{"kernels", "GB/s of the kernels, beside a plain read", bench_kernels},
 		{"sim", "seconds a simulated trial takes", bench_sim},
 	};
