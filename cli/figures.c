@@ -3,6 +3,7 @@
  * nothing */
 #include "cli.h"
 
+#include "plain_text.h"
 #include "plot.h"
 
 #include <errno.h>
@@ -84,8 +85,9 @@ static void draw_for_device(struct drawing *drawing, const struct figure_ops *fi
 	if (!figure_draw(figure, drawing->dir, label, drawing->picked, found, &why)) {
 		drawing->drawn++;
 	} else {
-		fprintf(stderr, "flashcast: %s%s\n", why.code == ENODATA ? "left out: " : "",
-			why.msg);
+		fprintf(stderr, "flashcast: %s", why.code == ENODATA ? "left out: " : "");
+		plain_write(stderr, why.msg);
+		fputc('\n', stderr);
 		drawing->failed += why.code != ENODATA;
 	}
 	if (drawing->report)

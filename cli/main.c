@@ -2,6 +2,7 @@
 /* main.c - the flashcast command: finds the verb, prints the error, chooses the exit status */
 #include "cli.h"
 #include "flash_version.h"
+#include "plain_text.h"
 
 #include <errno.h>
 #include <gsl/gsl_errno.h>
@@ -60,6 +61,8 @@ int main(int argc, char **argv)
 		err_errno(&err, "cannot write to standard output");
 	if (!err.code)
 		return 0;
-	fprintf(stderr, "flashcast: %s\n", err.msg);
+	fputs("flashcast: ", stderr);
+	plain_write(stderr, err.msg);
+	fputc('\n', stderr);
 	return err.code == EINVAL ? 2 : 1;
 }

@@ -3,11 +3,12 @@
 #include "model_report.h"
 
 #include "json_config.h"
+#include "plain_text.h"
 
 #include <inttypes.h>
 #include <math.h>
 
-enum { TEXT = 64 };
+enum { TEXT = 64, NAME = 4 * PARAM_STR }; /* a name, and what is shown of it */
 
 static const char *size_text(char text[TEXT], uint64_t bytes)
 {
@@ -17,12 +18,12 @@ static const char *size_text(char text[TEXT], uint64_t bytes)
 static void print_shape(FILE *out, const struct model_facts *facts)
 {
 	const struct model *m = &facts->shape;
-	char text[PARAM_STR], bytes[TEXT];
+	char text[PARAM_STR], bytes[TEXT], name[NAME], source[NAME], tokenizer[NAME];
 
-	fprintf(out, "%s: family %s, activation %s, weights %s%s%s\n", m->name,
-		model_family_words[m->family].text, activation_words[m->activation].text,
-		weight_type_words[facts->weights].text, facts->source[0] ? ", " : "",
-		facts->source);
+	fprintf(out, "%s: family %s, activation %s, weights %s%s%s\n",
+		plain_text(name, sizeof(name), m->name), model_family_words[m->family].text,
+		activation_words[m->activation].text, weight_type_words[facts->weights].text,
+		facts->source[0] ? ", " : "", plain_text(source, sizeof(source), facts->source));
 	for (size_t i = 0; i < model_table.count; i++)
 		if (model_table.rows[i].type == PARAM_U64)
 			fprintf(out, "  %-16s %s\n", model_table.rows[i].name,
@@ -31,11 +32,12 @@ static void print_shape(FILE *out, const struct model_facts *facts)
 		size_text(bytes, model_param_bytes(m, facts->weights)));
 	fprintf(out, "  %-16s %s\n", "head", m->own_head ? "a matrix of its own" : "the embedding");
 	if (facts->tokenizer[0])
-		fprintf(out, "  %-16s %s, %" PRIu64 " tokens\n", "tokenizer", facts->tokenizer,
+		fprintf(out, "  %-16s %s, %" PRIu64 " tokens\n", "tokenizer",
+			plain_text(tokenizer, sizeof(tokenizer), facts->tokenizer),
 			facts->token_count);
 	else
 		fprintf(out, "  %-16s none: it takes token ids\n", "tokenizer");
-	fprintf(out, "  %-16s %s\n", "digest", facts->digest);
+	fprintf(out, "  %-16s %s\n", "digest", plain_text(name, sizeof(name), facts->digest));
 }
 
 static void print_parts(FILE *out, const struct model_facts *facts)
@@ -117,9 +119,10 @@ void model_report_text(FILE *out, const struct model_report *report)
 void model_report_line(FILE *out, const struct model_report *report)
 {
 	const struct model_facts *facts = report->facts;
-	char bytes[TEXT];
+	char bytes[TEXT], name[NAME];
 
-	fprintf(out, "made %s: %s, %s, %s of parameters;", report->dir, facts->shape.name,
+	fprintf(out, "made %s: %s, %s, %s of parameters;", report->dir,
+		plain_text(name, sizeof(name), facts->shape.name),
 		weight_type_words[facts->weights].text,
 		size_text(bytes, model_param_bytes(&facts->shape, facts->weights)));
 	for (unsigned i = 0; i < facts->file_count; i++)

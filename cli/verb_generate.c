@@ -4,6 +4,7 @@
 
 #include "latency_table.h"
 #include "live_session.h"
+#include "plain_text.h"
 #include "sampler.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct generate_args {
 	struct live_args live;
@@ -29,8 +31,9 @@ struct generation {
 	size_t prompt_count;
 	uint32_t *made; /* [args->count] */
 	size_t made_count;
-	struct books first; /* of the prompt's pass */
-	const char *ended;  /* why: "count", "end of text", "context full", "interrupted" */
+	struct books first;	  /* of the prompt's pass */
+	const char *ended;	  /* why: "count", "end of text", "context full", "interrupted" */
+	struct plain_stream text; /* of tokens, where somebody looks on; .out NULL: as it is */
 };
 
 /* Set by ctrl-C; looked at between tokens. */
@@ -51,9 +54,10 @@ static void catch_interrupt(void)
 	sigaction(SIGINT, &action, NULL);
 }
 
-/* Bytes of a token as they are: a character may be spread over several.  A matrix may have more rows
- * than the tokenizer has tokens (OPT's has 7): such an id is shown as itself. */
-static void show(const struct generation *g, uint32_t id)
+/* A character may be spread over several tokens.  A vocabulary is not to command a terminal; a file
+ * gets the bytes as they are.  A matrix may have more rows than the tokenizer has tokens (OPT's has
+ * 7): such an id is shown as itself. */
+static void show(struct generation *g, uint32_t id)
 {
 	struct err no_token = {0};
 	const char *bytes;
@@ -65,6 +69,8 @@ static void show(const struct generation *g, uint32_t id)
 		printf("%s%" PRIu32, g->made_count > 1 ? "," : "", id);
 	else if (tokenizer_token(g->session.tokenizer, id, &bytes, &count, &no_token))
 		printf("<%" PRIu32 ">", id);
+	else if (g->text.out)
+		plain_put(&g->text, bytes, count);
 	else
 		fwrite(bytes, 1, count, stdout);
 	fflush(stdout);
@@ -130,8 +136,10 @@ static int start(struct generation *g, const char *dir, uint64_t *ctx, struct er
 	return live_session_start(&g->session, dir, args, (uint32_t)g->prompt_count, *ctx, err);
 }
 
-static void print_text(const struct generation *g)
+static void print_text(struct generation *g)
 {
+	if (g->text.out)
+		plain_end(&g->text);
 	printf("\n\nprompt      %zu tokens, first token after %.3f ms (%.3f MB read)\n",
 	       g->prompt_count, (double)g->first.total_ns / 1e6, (double)g->first.read_bytes / 1e6);
 	printf("made        %zu tokens, ended by: %s\n", g->made_count, g->ended);
@@ -165,9 +173,11 @@ static void print_json(const struct generation *g)
 
 static int run_generate(const struct generate_args *args, const char *dir, struct err *err)
 {
-	struct generation g = {.args = args};
+	struct generation g = {.args = args, .text = {.keeps_lines = true}};
 	uint64_t ctx;
 
+	if (isatty(STDOUT_FILENO))
+		g.text.out = stdout;
 	if (!start(&g, dir, &ctx, err)) {
 		catch_interrupt();
 		if (!live_prefill(g.session.live, g.prompt, (uint32_t)g.prompt_count, &g.first,

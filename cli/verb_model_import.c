@@ -4,6 +4,7 @@
 
 #include "import.h"
 #include "model_make.h"
+#include "plain_text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,10 +13,13 @@ static void warn(void *arg, const char *text)
 {
 	struct progress *line = arg;
 
-	if (line)
+	if (line) {
 		progress_note(line, "warning: %s", text);
-	else
-		fprintf(stderr, "warning: %s\n", text);
+		return;
+	}
+	fputs("warning: ", stderr);
+	plain_write(stderr, text);
+	fputc('\n', stderr);
 }
 
 static int import(const char *from, const struct make_args *args, struct err *err)

@@ -4,6 +4,7 @@
 
 #include "live_session.h"
 #include "newfile.h"
+#include "plain_text.h"
 #include "sampler.h"
 
 #include <assert.h>
@@ -139,8 +140,8 @@ static void print_text(const struct score *s)
 {
 	double mean = s->log_prob / (double)s->scored;
 
-	printf("%s: %zu tokens in windows of %" PRIu64 ", %zu scored\n", s->session.model.name,
-	       s->count, s->ctx, s->scored);
+	plain_write(stdout, s->session.model.name);
+	printf(": %zu tokens in windows of %" PRIu64 ", %zu scored\n", s->count, s->ctx, s->scored);
 	live_session_memory(stdout, &s->session);
 	if (!s->scored) {
 		printf("nothing is before the first token of a window: no token was scored\n");

@@ -3,6 +3,7 @@
 #include "json_out.h"
 
 #include "number.h"
+#include "plain_text.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -12,50 +13,26 @@
 /* ---- text -------------------------------------------------------------------------------------
  */
 
-/* Bytes of the UTF-8 character at 'text', 0 when it is none: no overlong form, no surrogate. */
-static size_t utf8_length(const unsigned char *text)
-{
-	static const struct {
-		unsigned char first, last, least, most; /* lead byte from .. to, then the second */
-		size_t length;
-	} forms[] = {
-		{0x01, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2},
-		{0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-		{0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-		{0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
-		{0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		if (text[0] < forms[i].first || text[0] > forms[i].last)
-			continue;
-		if (forms[i].length > 1 && (text[1] < forms[i].least || text[1] > forms[i].most))
-			return 0;
-		for (size_t b = 2; b < forms[i].length; b++)
-			if (text[b] < 0x80 || text[b] > 0xbf)
-				return 0;
-		return forms[i].length;
-	}
-	return 0;
-}
-
 static void put_text(FILE *out, const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;
+	size_t left = strlen(text), taken;
 
 	fputc('"', out);
-	while (*at) {
-		size_t length = utf8_length(at);
+	for (; left > 0; at += taken, left -= taken) {
+		size_t length = utf8_length(at, left);
 
+		taken = length ? length : 1;
 		if (*at == '"' || *at == '\\')
 			fprintf(out, "\\%c", *at);
 		else if (*at < 0x20 || *at == 0x7f)
 			fprintf(out, "\\u%04x", *at);
+		else if (length == 2 && at[0] == 0xc2 && at[1] < 0xa0)
+			fprintf(out, "\\u%04x", at[1]); /* terminals obey these, too */
 		else if (length)
 			fwrite(at, 1, length, out);
 		else
 			fputs("\\ufffd", out);
-		at += length ? length : 1;
 	}
 	fputc('"', out);
 }

@@ -3,6 +3,7 @@
 #include "progress.h"
 
 #include "clock.h"
+#include "plain_text.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NAME_TEXT = 64, NOW_TEXT = 48 };
+enum { NAME_TEXT = 64, NOW_TEXT = 48, NOTE_TEXT = 2048 };
 #define REDRAW_S 0.1
 
 struct progress {
@@ -88,7 +89,7 @@ void progress_add(struct progress *progress, double done, const char *now)
 	if (progress->done > progress->total)
 		progress->done = progress->total;
 	if (now)
-		snprintf(progress->now, sizeof(progress->now), "%.*s", NOW_TEXT - 1, now);
+		plain_text(progress->now, sizeof(progress->now), now);
 	now_s = clock_now_s();
 	if (progress->is_terminal && now_s - progress->drawn_s >= REDRAW_S)
 		line_draw(progress, now_s);
@@ -97,6 +98,7 @@ void progress_add(struct progress *progress, double done, const char *now)
 
 void progress_note(struct progress *progress, const char *fmt, ...)
 {
+	char note[NOTE_TEXT];
 	va_list args;
 
 	if (!progress)
@@ -104,8 +106,9 @@ void progress_note(struct progress *progress, const char *fmt, ...)
 	pthread_mutex_lock(&progress->lock);
 	line_wipe(progress);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	vsnprintf(note, sizeof(note), fmt, args);
 	va_end(args);
+	plain_write(stderr, note);
 	fputc('\n', stderr);
 	if (progress->is_terminal)
 		line_draw(progress, clock_now_s());

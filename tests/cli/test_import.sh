@@ -42,6 +42,42 @@ if "$flashcast" model inspect a --verify >/dev/null 2>err.txt; then
 fi
 grep -q "a/ffn.bundle.gguf: digest of its bytes" err.txt
 
+# What others wrote may not command a terminal: not from messages, not from a vocabulary.
+cp -r "$fixture" hostile
+sed -i 's/"activation_function": "[a-z]*"/"activation_function": "\\u001b[2Jrelu"/' hostile/config.json
+if "$flashcast" model import hostile -o x >/dev/null 2>err.txt; then
+	echo "an activation with an escape in it was taken"
+	exit 1
+fi
+grep -qF 'got \x1b[2Jrelu' err.txt
+[ "$(tr -dc '\033' <err.txt | wc -c)" -eq 0 ]
+cp "$fixture/config.json" hostile/
+vocab=$(said hostile/config.json '$.vocab_size')
+# Tokens of the byte 0x1b alone, which is the character U+011B in such files; then the bytes' alphabet, which must be whole.
+token= vocabulary= merges=
+for ((i = 0; i < vocab; i++)); do
+	[ -z "$token" ] || merges+="$token ě"$'\n'
+	token+=ě
+	vocabulary+="\"$token\":$i,"
+done
+for ((byte = 0, moved = 256; byte < 256; byte++)); do
+	letter=$byte
+	if ((byte < 33 || (byte > 126 && byte < 161) || byte == 173)); then
+		letter=$((moved++))
+	fi
+	[ $byte -eq 27 ] && continue
+	vocabulary+=$(printf '"\\u%04x":%d,' $letter $i)
+	i=$((i + 1))
+done
+echo "{${vocabulary%,}}" >hostile/vocab.json
+printf '#version: 0.2\n%s' "$merges" >hostile/merges.txt
+"$flashcast" model import hostile -o escapes >/dev/null 2>&1
+generate="'$flashcast' generate escapes --tokens 3,4 -n 5"
+[ "$(bash -c "$generate" | tr -dc '\033' | wc -c)" -ge 5 ] # a file gets the bytes
+script -qec "$generate" typed >/dev/null </dev/null
+grep -qF '\x1b\x1b' typed
+[ "$(sed '1d;$d' typed | tr -dc '\033' | wc -c)" -eq 0 ]
+
 # Usage is 2, failure 1, and nothing is left of either.
 refused() { # refused STATUS 'WHAT IT SAYS' ARGUMENTS...
 	local status=0

@@ -44,6 +44,7 @@ static const struct {
 	{"C:\\path\\", "C:\\path\\"},
 	{"two\nlines\ttab\r\b\f", "two\nlines\ttab\r\b\f"},
 	{"\x01\x1f\x7f", "\x01\x1f\x7f"},
+	{"c1 \xc2\x9b[2J", "c1 \xc2\x9b[2J"},
 	{"\",\"judged\":true}", "\",\"judged\":true}"},
 	{"%s%n%d", "%s%n%d"},
 	{"</script>", "</script>"},
