@@ -4,14 +4,17 @@
 
 #include "calibrate.h"
 #include "cores.h"
+#include "fit_points.h"
 #include "json_config.h"
 #include "newfile.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct calibrate_args {
-	const char *dir, *device, *out, *name;
+	const char *dir, *device, *out, *name, *fit;
+	struct arg_list hold;
 	uint64_t threads, seed;
 	double budget_ns;
 	bool json;
@@ -89,6 +92,33 @@ static int run_calibrate(const struct calibrate_args *args, struct err *err)
 	return 0;
 }
 
+/* --fit: points that somebody else measured. */
+static int run_fit(const struct calibrate_args *args, struct err *err)
+{
+	struct flash_fit_options options = {
+		.seed = args->seed, .bootstrap = 200, .robust = true, .correct = true};
+	struct flash_choice *choice = calloc(1, sizeof(*choice));
+	struct json json = {.out = stdout};
+	struct flash_point *points = NULL;
+	size_t count;
+
+	if (!choice)
+		return err_nomem(err, "a fit", sizeof(*choice));
+	for (size_t i = 0; i < args->hold.count && !err->code; i++)
+		(void)!fit_points_hold(&options, args->hold.items[i], err);
+	if (err->code || fit_points_read(&points, &count, args->fit, err) ||
+	    flash_forms_fit(choice, points, count, &options, err))
+		goto out;
+	if (args->json)
+		fit_points_json(&json, choice);
+	else
+		fit_points_print(stdout, choice);
+out:
+	free(points);
+	free(choice);
+	return err->code;
+}
+
 int verb_calibrate(int argc, char **argv, struct err *err)
 {
 	struct calibrate_args got = {.name = "this-host", .seed = 1, .budget_ns = 30e9};
@@ -105,10 +135,17 @@ int verb_calibrate(int argc, char **argv, struct err *err)
 		 DIM_TIME, 0},
 		{"json", 0, OPT_FLAG, &got.json, NULL,
 		 "the profile as JSON in base units, with points, intervals and checks", 0, 0},
+		{"fit", 0, OPT_TEXT, &got.fit, "POINTS.csv",
+		 "measure nothing: fit these points (read_bytes, in_flight, reads_per_s[, "
+		 "noise_frac]) and print forms, scores and intervals",
+		 0, 0},
+		{"hold", 0, OPT_LIST, &got.hold, "NAME=VALUE",
+		 "with --fit: hold a parameter, as peak_bytes_per_s=6.1GB/s", 0, 0},
 		{"seed", 0, OPT_COUNT, &got.seed, "N", "of offsets and orders; default 1", 0, 0},
 	};
 	const struct verb_spec spec = {
-		.usage = "calibrate --dir MODEL [--device DEVICE] -o FILE.yaml [OPTIONS]",
+		.usage = "calibrate --dir MODEL [--device DEVICE] -o FILE.yaml [OPTIONS]\n"
+			 "       flashcast calibrate --fit POINTS.csv [--hold NAME=VALUE]...",
 		.about = "Measures flash (request size x reads in flight), the store's copies and "
 			 "the kernels, on this host\n"
 			 "or on an emulated device, fits the cost model and writes a device "
@@ -120,7 +157,7 @@ int verb_calibrate(int argc, char **argv, struct err *err)
 	struct args args;
 
 	if (!args_parse(&args, &spec, argc, argv, err) && !args.helped)
-		(void)!run_calibrate(&got, err);
+		(void)!(got.fit ? run_fit(&got, err) : run_calibrate(&got, err));
 	args_fini(&args, &spec);
 	return err->code;
 }

@@ -2,6 +2,8 @@
 /* device.c - device profiles: the parameter tables, strict reading, writing, digest */
 #include "device.h"
 
+#include "device_annex.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
@@ -223,6 +225,8 @@ static int annexes_check(const struct ynode *map, struct err *err)
 	const struct ynode *points = ynode_get(map, "points");
 	const struct ynode *intervals = ynode_get(map, "intervals");
 	const struct ynode *checks = ynode_get(map, "checks");
+	double samples[FLASH_FIT_SAMPLES][FLASH_FIT_PARAMS];
+	unsigned sample_count;
 
 	if (points && points_check(points, err))
 		return err->code;
@@ -230,13 +234,13 @@ static int annexes_check(const struct ynode *map, struct err *err)
 		return err->code;
 	if (checks && checks_check(checks, err))
 		return err->code;
-	return 0;
+	return samples_read(samples, &sample_count, ynode_get(map, "samples"), err);
 }
 
 int device_read(struct device *device, const struct ynode *map, struct err *err)
 {
-	static const char *const also[] = {"flash",  "dram",	  "compute", "origin",
-					   "points", "intervals", "checks",  NULL};
+	static const char *const also[] = {"flash",	"dram",	  "compute",	"origin",  "points",
+					   "intervals", "checks", "correction", "samples", NULL};
 	struct param_dest top = {&name_table, device};
 
 	memset(device, 0, sizeof(*device));
@@ -256,6 +260,8 @@ int device_read(struct device *device, const struct ynode *map, struct err *err)
 		if (param_read(&dest, 1, part, NULL, err))
 			return err->code;
 	}
+	if (correction_read(&device->flash.correction, ynode_get(map, "correction"), err))
+		return err->code;
 	return annexes_check(map, err);
 }
 
@@ -274,12 +280,21 @@ struct ynode *device_write(const struct device *device)
 			return NULL;
 		}
 	}
+	if (map && device->flash.correction.size_count) {
+		struct ynode *table = correction_tree(&device->flash.correction);
+
+		if (!table || ynode_put(map, "correction", table, &err)) {
+			ynode_free(map);
+			return NULL;
+		}
+	}
 	return map;
 }
 
 void device_hash(const struct device *device, char text[DIGEST_TEXT])
 {
-	char all[8192], value[PARAM_STR];
+	const struct flash_correction *c = &device->flash.correction;
+	char all[16384], value[PARAM_STR];
 	size_t used = 0;
 
 	for (size_t g = 0; g < PREDICTING_GROUPS; g++) {
@@ -294,6 +309,14 @@ void device_hash(const struct device *device, char text[DIGEST_TEXT])
 			assert(n > 0 && (size_t)n < sizeof(all) - used);
 			used += (size_t)n;
 		}
+	}
+	for (unsigned i = 0; i < c->size_count * c->depth_count; i++) {
+		unsigned s = i / c->depth_count, d = i % c->depth_count;
+		int n = snprintf(all + used, sizeof(all) - used, "%.0f %.0f %.6g\n",
+				 c->read_bytes[s], c->in_flight[d], c->log_factor[s][d]);
+
+		assert(n > 0 && (size_t)n < sizeof(all) - used);
+		used += (size_t)n;
 	}
 	digest_of(all, used, text);
 }

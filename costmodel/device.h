@@ -7,6 +7,7 @@
 #define FLASH_DEVICE_H
 
 #include "digest.h"
+#include "flash_correction.h"
 #include "param.h"
 
 // clang-format off
@@ -14,6 +15,7 @@ struct flash_params {
 #include "param_fields.h"
 #include "flash_params.h"
 #include "param_end.h"
+	struct flash_correction correction; /* the profile's `correction:` */
 };
 
 struct dram_params {
@@ -63,9 +65,12 @@ struct device {
  * checks: a flat mapping or a list of them: what was predicted and measured, as the writer
  * likes.
  *
+ * Two more are what calibrate adds: correction, which becomes flash.correction and predicts, and samples, for prediction
+ * intervals (both: device_annex.h).
+ *
  * EINVAL with place. */
 MUST_CHECK int device_read(struct device *device, const struct ynode *map, struct err *err);
-/* The profile as a map (points and intervals are the caller's to add). NULL: out of memory. */
+/* The profile as a map (points, intervals and samples are the caller's to add). NULL: out of memory. */
 struct ynode *device_write(const struct device *device);
 /* Digest of what predicts: the parameters, not the name or the origin. */
 void device_hash(const struct device *device, char text[DIGEST_TEXT]);

@@ -21,7 +21,8 @@ static double stream_ns(const struct flash_params *flash, double read_bytes)
 	return flash->latency_ns + read_bytes / flash->stream_bytes_per_s * 1e9;
 }
 
-double flash_bottleneck_ns(const struct flash_params *flash, double read_bytes)
+/* D(b) of the form. */
+static double cap_ns(const struct flash_params *flash, double read_bytes)
 {
 	return norm2(1e9 / flash->request_rate_per_s, read_bytes / flash->peak_bytes_per_s * 1e9,
 		     flash->size_norm);
@@ -30,8 +31,25 @@ double flash_bottleneck_ns(const struct flash_params *flash, double read_bytes)
 /* 1/X(b,n): nanoseconds from one completion to the next. */
 static double interval_ns(const struct flash_params *flash, double read_bytes, double in_flight)
 {
-	return norm2(stream_ns(flash, read_bytes) / in_flight,
-		     flash_bottleneck_ns(flash, read_bytes), flash->knee);
+	double ns = norm2(stream_ns(flash, read_bytes) / in_flight, cap_ns(flash, read_bytes),
+			  flash->knee);
+
+	return ns / flash_correction_at(&flash->correction, read_bytes, in_flight);
+}
+
+/* Of a corrected form: D as the deepest column has it, and no more than any column's interval,
+ * since nothing completes faster than the bottleneck lets it. */
+double flash_bottleneck_ns(const struct flash_params *flash, double read_bytes)
+{
+	const struct flash_correction *c = &flash->correction;
+	double ns = cap_ns(flash, read_bytes);
+
+	if (!c->depth_count)
+		return ns;
+	ns /= flash_correction_at(c, read_bytes, c->in_flight[c->depth_count - 1]);
+	for (unsigned i = 0; i < c->depth_count; i++)
+		ns = fmin(ns, interval_ns(flash, read_bytes, c->in_flight[i]));
+	return ns;
 }
 
 double flash_reads_per_s(const struct flash_params *flash, double read_bytes, double in_flight)
@@ -65,7 +83,7 @@ double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uin
 	apart = flash_bottleneck_ns(flash, bytes);
 	ns = flash->batch_ns + flash_read_ns(flash, bytes) + (count - 1) * apart;
 	if (count > width) {
-		extra = interval_ns(flash, bytes, width) - apart;
+		extra = fmax(0, interval_ns(flash, bytes, width) - apart);
 		ns += (count - width) * (1 + (width - 1) / (2 * count)) * extra;
 	}
 	return ns;
@@ -74,7 +92,7 @@ double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uin
 double flash_saturation_in_flight(const struct flash_params *flash, double read_bytes)
 {
 	assert(read_bytes > 0);
-	return stream_ns(flash, read_bytes) / flash_bottleneck_ns(flash, read_bytes);
+	return stream_ns(flash, read_bytes) / cap_ns(flash, read_bytes);
 }
 
 double flash_half_bandwidth_bytes(const struct flash_params *flash)

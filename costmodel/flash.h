@@ -6,7 +6,9 @@
  *	bottleneck      D(b)     = (h^r + (b/BM)^r)^(1/r)
  *	throughput      X(b,n)   = (X_L^-q + D^q)^(-1/q)     reads a second
  *	mean latency    R(b,n)   = n / X                      Little's law
- * Wrong by its fit error (device.origin), and blind to address conflicts and stalls. */
+ * X times the profile's correction at (b, n), where it has one (flash_correction.h); D then follows the
+ * corrected X of the deepest column.  Wrong by its fit error (device.origin); means only: conflicts
+ * and stalls are inside them, their scatter is not. */
 #ifndef FLASH_FLASH_H
 #define FLASH_FLASH_H
 

@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* flash_fit.c - nonlinear least squares for the flash form
+/* flash_fit.c - from points to a fitted form: weights, robustness, intervals, sizes left out
  *
- * Free variables u: the logarithm of s, B1, 1/h and BM, and for the norms r and q the logit of
- * where log r (log q) lies in its range, so that every u in R^k is a legal parameter set and the
- * solver needs no bounds.  Ranges are those of flash_params.h, so that what is fitted can be
- * written into a profile and read again.  At an end of its range a parameter is a flat direction;
- * its interval then spans the range. */
+ * Robust fits are iteratively reweighted: residuals are divided by their own scale (never less than
+ * the noise that the points were measured with), the bisquare turns them into weights, and the
+ * solver goes on from where it stood. */
 #include "flash_fit.h"
 
 #include "flash.h"
+#include "flash_solve.h"
 #include "order.h"
 #include "rng.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <float.h>
-#include <gsl/gsl_blas.h>
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_errno.h>
-#include <gsl/gsl_multifit_nlinear.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,305 +25,132 @@ const char *const flash_fit_names[FLASH_FIT_PARAMS] = {
 	"peak_bytes_per_s", "size_norm",	  "knee",
 };
 
-enum { P_LATENCY, P_STREAM, P_RATE, P_PEAK, P_SIZE_NORM, P_KNEE };
-enum { STARTS = 8, ITERATIONS = 500 };
-static const double LEAST = 1e-3;
+enum { STARTS = 8, ITERATIONS = 500, ROBUST_ROUNDS = 20, ROBUST_SPARE = 6 };
+static const double LEAST = 1e-3, BISQUARE = 4.685, PARALLEL_MOST = 65536;
+/* A point cannot be weighed down to nothing: the solver needs its gradient. */
+static const double WEIGHT_LEAST = 1e-4;
 
-/* One point as the solver sees it. */
-struct row {
-	double bytes, in_flight;
-	double log_interval; /* -ln(reads per ns) */
-	double sigma;	     /* of the logarithm: relative error, floored */
+/* One fit under way: the points as rows, and room to work in. */
+struct fitting {
+	const struct flash_fit_options *options;
+	struct fit_problem problem;
+	struct fit_row *rows;	 /* [row_count], those of the problem */
+	struct fit_row *scratch; /* [2 row_count] */
+	double *room;		 /* [row_count] */
+	double *draws;		 /* [FLASH_FIT_PARAMS][bootstrap] */
+	unsigned starts;
+	bool noise_known;
 };
 
-struct problem {
-	const struct row *rows;
-	size_t row_count;
-	double fixed[FLASH_FIT_PARAMS];			      /* 0 = free */
-	double low[FLASH_FIT_PARAMS], high[FLASH_FIT_PARAMS]; /* as a profile accepts */
-	size_t param[FLASH_FIT_PARAMS];			      /* of each free variable */
-	size_t free_count;
-	unsigned iterations; /* limit of one start */
-};
+/* --- the robust fit --- */
 
-struct solution {
-	double u[FLASH_FIT_PARAMS];
-	double variance[FLASH_FIT_PARAMS]; /* of u, unscaled; 0 = undetermined */
-	double chisq;
-};
-
-/* What became of all starts, for the message. */
-struct outcome {
-	unsigned converged, tried;
-	int status;
-};
-
-/* --- parameters and free variables --- */
-
-/* Rounding must not lead out of the range either. */
-static double value_of(const struct problem *problem, size_t param, double u)
+/* How far residuals scatter, by those that the parameters have not absorbed: the median of all but
+ * the smallest 'free_count - 1', as for a normal distribution. */
+static double residual_scale(double *distances, size_t count, size_t free_count)
 {
-	double low = problem->low[param], high = problem->high[param], value;
+	size_t skip = free_count ? free_count - 1 : 0;
 
-	if (param < P_SIZE_NORM)
-		value = exp(fmin(u, log(high)));
-	else
-		value = low * pow(high / low, 1 / (1 + exp(-u)));
-	return fmin(fmax(value, low), high);
+	order_sort(distances, count);
+	return 1.4826 * order_quantile(distances + skip, count - skip, 0.5);
 }
 
-/* d value / du for norms, d ln value / du for the others. */
-static double slope_of(const struct problem *problem, size_t param, double u)
+/* Weights from residuals; false where they scatter too little for that. */
+static bool reweigh(struct fit_row *rows, const struct fit_problem *problem, const double *values,
+		    double least_scale, double *room)
 {
-	double low = problem->low[param], high = problem->high[param];
-	double place = 1 / (1 + exp(-u));
-
-	if (param < P_SIZE_NORM)
-		return u > log(low) && u < log(high) ? 1 : 0;
-	return value_of(problem, param, u) * log(high / low) * place * (1 - place);
-}
-
-static double variable_of(const struct problem *problem, size_t param, double value)
-{
-	double low = problem->low[param], high = problem->high[param], place;
-
-	if (param < P_SIZE_NORM)
-		return log(fmin(fmax(value, 1.01 * low), 0.99 * high));
-	place = fmin(fmax(log(value / low) / log(high / low), 1e-4), 1 - 1e-4);
-	return log(place / (1 - place));
-}
-
-static void params_of(const struct problem *problem, const double *u, double *values)
-{
-	memcpy(values, problem->fixed, sizeof(problem->fixed));
-	for (size_t j = 0; j < problem->free_count; j++)
-		values[problem->param[j]] = value_of(problem, problem->param[j], u[j]);
-}
-
-static void params_at(const struct problem *problem, const gsl_vector *x, double *values)
-{
-	double u[FLASH_FIT_PARAMS];
-
-	for (size_t j = 0; j < problem->free_count; j++)
-		u[j] = gsl_vector_get(x, j);
-	params_of(problem, u, values);
-}
-
-static void flash_from(struct flash_params *flash, const double *values)
-{
-	*flash = (struct flash_params){
-		.latency_ns = values[P_LATENCY],
-		.stream_bytes_per_s = values[P_STREAM],
-		.request_rate_per_s = values[P_RATE],
-		.peak_bytes_per_s = values[P_PEAK],
-		.size_norm = values[P_SIZE_NORM],
-		.knee = values[P_KNEE],
-	};
-}
-
-/* --- the form and its derivatives --- */
-
-/* ln (e^(pa) + e^(pb))^(1/p), with its derivatives by a (that by b is 1 less) and by p. */
-struct log_norm {
-	double value, by_a, by_p;
-};
-
-static struct log_norm log_norm(double a, double b, double p)
-{
-	double gap = fabs(a - b), tail = exp(-p * gap), low_share = tail / (1 + tail);
-
-	return (struct log_norm){
-		.value = fmax(a, b) + log1p(tail) / p,
-		.by_a = a >= b ? 1 - low_share : low_share,
-		.by_p = -(log1p(tail) / p + gap * low_share) / p,
-	};
-}
-
-/* ln(ns between completions) at one point; 'by' its derivatives by ln s, ln B1, ln 1/h, ln BM, r,
- * q. */
-static double log_interval(const double *values, const struct row *row, double *by)
-{
-	double transfer = row->bytes / values[P_STREAM] * 1e9;
-	double alone = values[P_LATENCY] + transfer;
-	struct log_norm bottleneck =
-		log_norm(log(1e9 / values[P_RATE]), log(row->bytes / values[P_PEAK] * 1e9),
-			 values[P_SIZE_NORM]);
-	struct log_norm all =
-		log_norm(log(alone / row->in_flight), bottleneck.value, values[P_KNEE]);
-
-	by[P_LATENCY] = all.by_a * values[P_LATENCY] / alone;
-	by[P_STREAM] = -all.by_a * transfer / alone;
-	by[P_RATE] = -(1 - all.by_a) * bottleneck.by_a;
-	by[P_PEAK] = -(1 - all.by_a) * (1 - bottleneck.by_a);
-	by[P_SIZE_NORM] = (1 - all.by_a) * bottleneck.by_p;
-	by[P_KNEE] = all.by_p;
-	return all.value;
-}
-
-static int residuals(const gsl_vector *x, void *data, gsl_vector *f)
-{
-	const struct problem *problem = data;
-	double values[FLASH_FIT_PARAMS], by[FLASH_FIT_PARAMS];
-
-	params_at(problem, x, values);
-	for (size_t i = 0; i < problem->row_count; i++) {
-		const struct row *row = &problem->rows[i];
-
-		gsl_vector_set(f, i,
-			       (log_interval(values, row, by) - row->log_interval) / row->sigma);
-	}
-	return GSL_SUCCESS;
-}
-
-static int jacobian(const gsl_vector *x, void *data, gsl_matrix *jac)
-{
-	const struct problem *problem = data;
-	double values[FLASH_FIT_PARAMS], by[FLASH_FIT_PARAMS];
-
-	params_at(problem, x, values);
-	for (size_t i = 0; i < problem->row_count; i++) {
-		const struct row *row = &problem->rows[i];
-
-		log_interval(values, row, by);
-		for (size_t j = 0; j < problem->free_count; j++) {
-			size_t param = problem->param[j];
-
-			gsl_matrix_set(jac, i, j,
-				       by[param] * slope_of(problem, param, gsl_vector_get(x, j)) /
-					       row->sigma);
-		}
-	}
-	return GSL_SUCCESS;
-}
-
-/* --- solving --- */
-
-/* Variances of the free variables from the Jacobian; 0 where it does not determine them. */
-static int variances(const gsl_multifit_nlinear_workspace *work, size_t n, double *variance)
-{
-	gsl_matrix *covar = gsl_matrix_alloc(n, n);
-	int status = GSL_ENOMEM;
-
-	if (!covar)
-		return status;
-	status = gsl_multifit_nlinear_covar(gsl_multifit_nlinear_jac(work), 1e-9, covar);
-	for (size_t j = 0; j < n && !status; j++)
-		variance[j] = gsl_matrix_get(covar, j, j);
-	gsl_matrix_free(covar);
-	return status;
-}
-
-/* One start, run to convergence.  GSL_EMAXITER where the iteration limit stopped it: refused. */
-static int solve_from(const struct problem *problem, const double *start, struct solution *out)
-{
-	const gsl_multifit_nlinear_parameters params = gsl_multifit_nlinear_default_parameters();
-	gsl_multifit_nlinear_fdf fdf = {
-		.f = residuals,
-		.df = jacobian,
-		.n = problem->row_count,
-		.p = problem->free_count,
-		.params = (void *)problem, /* only read, GSL's member is not const */
-	};
-	gsl_vector_const_view x = gsl_vector_const_view_array(start, problem->free_count);
-	gsl_multifit_nlinear_workspace *work =
-		gsl_multifit_nlinear_alloc(gsl_multifit_nlinear_trust, &params, fdf.n, fdf.p);
-	int status, info = 0;
-
-	if (!work)
-		return GSL_ENOMEM;
-	status = gsl_multifit_nlinear_init(&x.vector, &fdf, work);
-	if (!status)
-		status = gsl_multifit_nlinear_driver(problem->iterations, 1e-9, 1e-9, 0, NULL, NULL,
-						     &info, work);
-	if (!status && info != 1 && info != 2)
-		status = GSL_EFAILED;
-	if (!status) {
-		const gsl_vector *f = gsl_multifit_nlinear_residual(work);
-
-		for (size_t j = 0; j < problem->free_count; j++)
-			out->u[j] = gsl_vector_get(gsl_multifit_nlinear_position(work), j);
-		status = gsl_blas_ddot(f, f, &out->chisq);
-	}
-	if (!status)
-		status = variances(work, problem->free_count, out->variance);
-	if (!status && !isfinite(out->chisq))
-		status = GSL_ENOPROG;
-	gsl_multifit_nlinear_free(work);
-	return status;
-}
-
-/* A first guess read off the points: extremes of rate, bandwidth and latency. */
-static void guess(const struct problem *problem, double *values)
-{
-	double rate = 0, peak = 0, latency = DBL_MAX, stream = 0;
+	double scale;
 
 	for (size_t i = 0; i < problem->row_count; i++) {
-		const struct row *row = &problem->rows[i];
-		double ns = exp(row->log_interval), alone = ns * row->in_flight;
-
-		rate = fmax(rate, 1e9 / ns);
-		peak = fmax(peak, row->bytes / ns * 1e9);
-		latency = fmin(latency, alone);
-		stream = fmax(stream, row->bytes / alone * 1e9);
+		rows[i].sigma = rows[i].base_sigma;
+		room[i] = fabs(fit_residual(values, &rows[i]));
 	}
-	values[P_LATENCY] = latency;
-	values[P_STREAM] = 1.5 * stream;
-	values[P_RATE] = 1.2 * rate;
-	values[P_PEAK] = 1.1 * peak;
-	values[P_SIZE_NORM] = 2;
-	values[P_KNEE] = 3;
+	scale = fmax(residual_scale(room, problem->row_count, problem->free_count), least_scale);
+	if (scale < 1e-9)
+		return false;
+	for (size_t i = 0; i < problem->row_count; i++) {
+		double distance = fit_residual(values, &rows[i]) / (BISQUARE * scale);
+		double weight = fabs(distance) < 1 ? pow(1 - distance * distance, 2) : 0;
+
+		rows[i].sigma = rows[i].base_sigma / sqrt(fmax(weight, WEIGHT_LEAST));
+	}
+	return true;
 }
 
-/* The best of several jittered starts. */
-static int solve(const struct problem *problem, unsigned starts, uint64_t seed,
-		 struct solution *best, struct outcome *outcome)
+static double largest_step(const struct fit_solution *a, const struct fit_solution *b, size_t count)
 {
-	struct rng rng = {seed};
-	double values[FLASH_FIT_PARAMS];
-	int status;
+	double largest = 0;
 
-	*outcome = (struct outcome){.tried = starts};
-	guess(problem, values);
-	for (unsigned k = 0; k < starts; k++) {
-		struct solution here = {.chisq = 0};
-		double start[FLASH_FIT_PARAMS];
+	for (size_t j = 0; j < count; j++)
+		largest = fmax(largest, fabs(a->u[j] - b->u[j]));
+	return largest;
+}
 
-		for (size_t j = 0; j < problem->free_count; j++) {
-			double jitter = k ? 3 * (rng_unit(&rng) - 0.5) : 0;
+/* Go on from 'best' with new weights until they settle.  A round that does not converge leaves the
+ * one before. */
+static void make_robust(const struct fitting *f, const struct fit_problem *problem,
+			struct fit_row *rows, struct fit_solution *best)
+{
+	double least_scale = f->noise_known ? 1 : 0, values[FLASH_FIT_PARAMS];
 
-			start[j] =
-				variable_of(problem, problem->param[j], values[problem->param[j]]) +
-				jitter;
-		}
-		status = solve_from(problem, start, &here);
-		if (status) {
-			outcome->status = status;
-			continue;
-		}
-		if (outcome->converged++ == 0 || here.chisq < best->chisq)
-			*best = here;
+	if (!f->options->robust || problem->row_count < problem->free_count + ROBUST_SPARE)
+		return;
+	for (unsigned round = 0; round < ROBUST_ROUNDS; round++) {
+		struct fit_solution next = {.chisq = 0};
+
+		fit_params(problem, best->u, values);
+		if (!reweigh(rows, problem, values, least_scale, f->room) ||
+		    fit_from(problem, best->u, &next))
+			return;
+		if (largest_step(&next, best, problem->free_count) < 1e-6)
+			round = ROBUST_ROUNDS;
+		*best = next;
 	}
-	return outcome->converged ? GSL_SUCCESS : outcome->status;
 }
 
 /* --- judging --- */
 
-/* Sum of absolute relative errors of the throughput. */
-static double error_sum(const double *values, const struct row *rows, size_t count)
+static double relative_error(const struct flash_params *flash, const struct fit_row *row)
 {
-	struct flash_params flash;
+	double rate = flash_reads_per_s(flash, row->bytes, row->in_flight);
+
+	return fabs(rate / 1e9 * exp(row->log_interval) - 1);
+}
+
+/* Sum of absolute relative errors of the throughput. */
+static double error_sum(const struct flash_params *flash, const struct fit_row *rows, size_t count)
+{
 	double sum = 0;
 
-	flash_from(&flash, values);
-	for (size_t i = 0; i < count; i++) {
-		double rate = flash_reads_per_s(&flash, rows[i].bytes, rows[i].in_flight);
-
-		sum += fabs(rate / 1e9 * exp(rows[i].log_interval) - 1);
-	}
+	for (size_t i = 0; i < count; i++)
+		sum += relative_error(flash, &rows[i]);
 	return sum;
 }
 
-static bool seen_before(const struct row *rows, size_t i)
+/* The table of what 'values' leave over at some rows. */
+static int learn_correction(struct flash_params *flash, const struct fit_row *rows, size_t count,
+			    struct err *err)
+{
+	struct flash_leftover *leftovers = calloc(count, sizeof(*leftovers));
+
+	flash->correction = (struct flash_correction){0};
+	if (!leftovers)
+		return err_nomem(err, "flash fit", count * sizeof(*leftovers));
+	for (size_t i = 0; i < count; i++)
+		leftovers[i] = (struct flash_leftover){
+			.read_bytes = rows[i].bytes,
+			.in_flight = rows[i].in_flight,
+			.log_ratio =
+				-rows[i].log_interval -
+				log(flash_reads_per_s(flash, rows[i].bytes, rows[i].in_flight) /
+				    1e9),
+			.noise = rows[i].noise,
+		};
+	flash_correction_build(&flash->correction, leftovers, (unsigned)count);
+	free(leftovers);
+	return 0;
+}
+
+static bool seen_before(const struct fit_row *rows, size_t i)
 {
 	for (size_t k = 0; k < i; k++)
 		if (rows[k].bytes == rows[i].bytes)
@@ -335,57 +159,104 @@ static bool seen_before(const struct row *rows, size_t i)
 }
 
 /* Rows that have (or, with keep = false, have not) this size, copied to 'to'. */
-static size_t rows_of_size(struct row *to, const struct problem *problem, double bytes, bool keep)
+static size_t rows_of_size(struct fit_row *to, const struct fitting *f, double bytes, bool keep)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < problem->row_count; i++)
-		if ((problem->rows[i].bytes == bytes) == keep)
-			to[count++] = problem->rows[i];
+	for (size_t i = 0; i < f->problem.row_count; i++)
+		if ((f->rows[i].bytes == bytes) == keep) {
+			to[count] = f->rows[i];
+			to[count].sigma = to[count].base_sigma;
+			count++;
+		}
 	return count;
 }
 
-/* Mean error at sizes left out of the fit; NaN where that cannot be had: under three sizes, or a
- * fit without one of them is not determined or does not converge. */
-static double left_out_error(const struct problem *all, unsigned starts, uint64_t seed,
-			     struct row *scratch)
+/* A fit to the scratch rows alone; false where they do not determine it. */
+static bool fit_part(const struct fitting *f, size_t row_count, uint64_t seed,
+		     struct flash_params *flash)
 {
-	struct problem part = *all;
-	struct row *out = scratch + all->row_count;
+	struct fit_problem part = f->problem;
+	struct fit_solution solution = {.chisq = 0};
+	double values[FLASH_FIT_PARAMS];
+	struct fit_outcome outcome;
+
+	part.rows = f->scratch;
+	part.row_count = row_count;
+	if (row_count < part.free_count || fit_best(&part, f->starts, seed, &solution, &outcome))
+		return false;
+	make_robust(f, &part, f->scratch, &solution);
+	fit_params(&part, solution.u, values);
+	fit_flash(flash, values);
+	return true;
+}
+
+/* Mean error at sizes left out of the fit, without and with the correction that the other sizes
+ * teach; NaN where that cannot be had: under three sizes, or a fit without one of them is not
+ * determined or does not converge. */
+static int left_out_errors(struct flash_fit *fit, const struct fitting *f, struct err *err)
+{
+	const size_t all = f->problem.row_count;
+	double plain = 0, corrected = 0;
 	size_t sizes = 0;
-	double sum = 0;
 
-	for (size_t i = 0; i < all->row_count; i++) {
-		double values[FLASH_FIT_PARAMS];
-		struct solution solution = {.chisq = 0};
-		struct outcome outcome;
-		size_t out_count;
+	for (size_t i = 0; i < all; i++) {
+		struct fit_row *out = f->scratch + all;
+		size_t kept, out_count;
+		struct flash_params flash;
 
-		if (seen_before(all->rows, i))
+		if (seen_before(f->rows, i))
 			continue;
 		sizes++;
-		part.rows = scratch;
-		part.row_count = rows_of_size(scratch, all, all->rows[i].bytes, false);
-		out_count = rows_of_size(out, all, all->rows[i].bytes, true);
-		if (part.row_count < part.free_count ||
-		    solve(&part, starts, seed + i, &solution, &outcome))
-			return NAN;
-		params_of(&part, solution.u, values);
-		sum += error_sum(values, out, out_count);
+		kept = rows_of_size(f->scratch, f, f->rows[i].bytes, false);
+		out_count = rows_of_size(out, f, f->rows[i].bytes, true);
+		if (!fit_part(f, kept, f->options->seed + i, &flash))
+			return 0;
+		plain += error_sum(&flash, out, out_count);
+		if (!f->options->correct)
+			continue;
+		if (learn_correction(&flash, f->scratch, kept, err))
+			return err->code;
+		corrected += error_sum(&flash, out, out_count);
 	}
-	return sizes < 3 ? NAN : sum / (double)all->row_count;
+	if (sizes < 3)
+		return 0;
+	fit->cv_error_frac = plain / (double)all;
+	if (f->options->correct)
+		fit->corrected_cv_error_frac = corrected / (double)all;
+	return 0;
 }
+
+/* The table stays where sizes that it has not seen are the better for it. */
+static int correct(struct flash_fit *fit, const struct fitting *f, struct err *err)
+{
+	struct flash_params flash = fit->flash;
+
+	if (!f->options->correct)
+		return 0;
+	if (learn_correction(&flash, f->rows, f->problem.row_count, err))
+		return err->code;
+	fit->corrected_error_frac =
+		error_sum(&flash, f->rows, f->problem.row_count) / (double)f->problem.row_count;
+	fit->corrected = fit->corrected_cv_error_frac < fit->cv_error_frac;
+	if (fit->corrected)
+		fit->flash = flash;
+	return 0;
+}
+
+/* --- intervals --- */
 
 /* 95 % intervals from the covariance, in natural units.  Without noise figures (or where the form
  * misses by more than the noise) the residuals themselves say how far the points scatter. */
-static void covariance_intervals(struct flash_fit *fit, const struct problem *problem,
-				 const struct solution *solution, bool noise_known)
+static void covariance_intervals(struct flash_fit *fit, const struct fitting *f,
+				 const struct fit_solution *solution)
 {
+	const struct fit_problem *problem = &f->problem;
 	double dof = (double)problem->row_count - (double)problem->free_count;
 	double scale = dof > 0 ? solution->chisq / dof : 0;
 	double width = dof > 0 ? gsl_cdf_tdist_Pinv(0.975, dof) : 0;
 
-	if (noise_known)
+	if (f->noise_known)
 		scale = fmax(scale, 1);
 	for (size_t j = 0; j < problem->free_count; j++) {
 		size_t param = problem->param[j];
@@ -396,48 +267,90 @@ static void covariance_intervals(struct flash_fit *fit, const struct problem *pr
 		fit->high[param] = problem->high[param];
 		if (!known)
 			continue;
-		fit->low[param] = value_of(problem, param, solution->u[j] - half);
-		fit->high[param] = value_of(problem, param, solution->u[j] + half);
+		fit->low[param] = fit_value(problem, param, solution->u[j] - half);
+		fit->high[param] = fit_value(problem, param, solution->u[j] + half);
 	}
+}
+
+/* Fits of resampled points, from where the whole one stands and with its weights.  Returns how many
+ * converged; draws[p * rounds + k] is parameter p of the k-th of them (P where 1/h is tied). */
+static size_t bootstrap_draw(struct flash_fit *fit, const struct fitting *f,
+			     const struct fit_solution *solution)
+{
+	const unsigned rounds = f->options->bootstrap;
+	struct fit_problem part = f->problem;
+	struct rng rng = {rng_mix(f->options->seed)};
+	size_t done = 0;
+
+	part.rows = f->scratch;
+	for (unsigned k = 0; k < rounds; k++) {
+		struct fit_solution here = {.chisq = 0};
+		double values[FLASH_FIT_PARAMS];
+
+		for (size_t i = 0; i < part.row_count; i++)
+			f->scratch[i] = f->rows[rng_below(&rng, (uint32_t)part.row_count)];
+		if (fit_from(&part, solution->u, &here))
+			continue;
+		fit_params(&part, here.u, values);
+		if (fit->sample_count < FLASH_FIT_SAMPLES)
+			memcpy(fit->samples[fit->sample_count++], values, sizeof(values));
+		for (size_t j = 0; j < part.free_count; j++) {
+			size_t p = part.param[j];
+
+			f->draws[p * rounds + done] = fit_value(&part, p, here.u[j]);
+		}
+		done++;
+	}
+	return done;
 }
 
 /* Widen the intervals to what resampled points give.  Resamplings that fit nothing count as knowing
  * nothing: when they are more than one in twenty, the sweep does not carry its parameters. */
-static void bootstrap_intervals(struct flash_fit *fit, const struct problem *all,
-				const struct solution *solution, struct row *scratch,
-				double *values_of, unsigned rounds, uint64_t seed)
+static void bootstrap_intervals(struct flash_fit *fit, const struct fitting *f,
+				const struct fit_solution *solution)
 {
-	struct problem part = *all;
-	struct rng rng = {rng_mix(seed)};
-	size_t done = 0;
+	const unsigned rounds = f->options->bootstrap;
+	const struct fit_problem *problem = &f->problem;
+	size_t done = bootstrap_draw(fit, f, solution);
 
-	part.rows = scratch;
-	for (unsigned k = 0; k < rounds; k++) {
-		struct solution here = {.chisq = 0};
-		double values[FLASH_FIT_PARAMS];
-
-		for (size_t i = 0; i < all->row_count; i++)
-			scratch[i] = all->rows[rng_below(&rng, (uint32_t)all->row_count)];
-		if (solve_from(&part, solution->u, &here))
-			continue;
-		params_of(&part, here.u, values);
-		for (size_t p = 0; p < FLASH_FIT_PARAMS; p++)
-			values_of[p * rounds + done] = values[p];
-		done++;
-	}
-	for (size_t j = 0; j < all->free_count; j++) {
-		size_t p = all->param[j];
-		double *sorted = values_of + p * rounds;
+	for (size_t j = 0; j < problem->free_count; j++) {
+		size_t p = problem->param[j];
+		double *sorted = f->draws + p * rounds;
 
 		if (done * 20 < rounds * (size_t)19) {
-			fit->low[p] = all->low[p];
-			fit->high[p] = all->high[p];
+			fit->low[p] = problem->low[p];
+			fit->high[p] = problem->high[p];
 			continue;
 		}
 		order_sort(sorted, done);
 		fit->low[p] = fmin(fit->low[p], sorted[(done - 1) / 40]);
 		fit->high[p] = fmax(fit->high[p], sorted[done - 1 - (done - 1) / 40]);
 	}
+}
+
+/* ln(high/low)/2 of parameter p, however lopsided. */
+static double half_width(const struct flash_fit *fit, unsigned p)
+{
+	return log(fit->high[p] / fit->low[p]) / 2;
+}
+
+/* A product's relative uncertainty, from those of P and of the parameter that it is tied to. */
+static void untie(struct flash_fit *fit, double value, unsigned p, double parallel, double other)
+{
+	double half = sqrt(parallel * parallel + other * other);
+
+	fit->low[p] = value * exp(-half);
+	fit->high[p] = value * exp(half);
+}
+
+static void untie_intervals(struct flash_fit *fit, const struct fitting *f, const double *values)
+{
+	double parallel = half_width(fit, P_RATE);
+
+	if (f->problem.tie != FLASH_TIE_PARALLEL)
+		return;
+	untie(fit, values[P_RATE], P_RATE, parallel, half_width(fit, P_LATENCY));
+	untie(fit, values[P_PEAK], P_PEAK, parallel, half_width(fit, P_STREAM));
 }
 
 /* Akaike's criterion for few points; the scatter counts as one more parameter. */
@@ -454,7 +367,7 @@ static double aicc(double chisq, size_t count, size_t free_count)
 
 /* Rows with their sigma: the point's own noise, at least the floor; a point of unknown noise counts
  * as the noisiest.  Where nothing is known all weigh the same, and false is returned. */
-static bool rows_from(struct row *rows, const struct flash_point *points, size_t count,
+static bool rows_from(struct fit_row *rows, const struct flash_point *points, size_t count,
 		      double floor_frac)
 {
 	double worst = floor_frac;
@@ -464,11 +377,15 @@ static bool rows_from(struct row *rows, const struct flash_point *points, size_t
 	for (size_t i = 0; i < count; i++) {
 		double sigma = points[i].noise_frac > 0 ? points[i].noise_frac : worst;
 
-		rows[i] = (struct row){
+		sigma = worst > 0 ? fmax(sigma, floor_frac) : 1;
+		sigma *= points[i].doubt > 0 ? points[i].doubt : 1;
+		rows[i] = (struct fit_row){
 			.bytes = (double)points[i].read_bytes,
 			.in_flight = points[i].in_flight,
 			.log_interval = -log(points[i].reads_per_s / 1e9),
-			.sigma = worst > 0 ? fmax(sigma, floor_frac) : 1,
+			.noise = points[i].noise_frac,
+			.base_sigma = sigma,
+			.sigma = sigma,
 		};
 	}
 	return worst > 0;
@@ -481,7 +398,8 @@ static int points_check(const struct flash_point *points, size_t count, size_t f
 		const struct flash_point *p = &points[i];
 
 		if (!(p->read_bytes > 0 && p->in_flight > 0 && p->reads_per_s > 0 &&
-		      isfinite(p->reads_per_s) && p->noise_frac >= 0 && isfinite(p->noise_frac)))
+		      isfinite(p->reads_per_s) && p->noise_frac >= 0 && isfinite(p->noise_frac) &&
+		      p->doubt >= 0 && isfinite(p->doubt)))
 			return err_set(
 				err, EDOM,
 				"flash fit: point %zu: %llu B, %u in flight, %g reads/s, noise "
@@ -496,11 +414,13 @@ static int points_check(const struct flash_point *points, size_t count, size_t f
 }
 
 /* Which parameters are free; those that are held must be legal. */
-static int problem_init(struct problem *problem, const struct flash_fit_options *options,
+static int problem_init(struct fit_problem *problem, const struct flash_fit_options *options,
 			struct err *err)
 {
-	*problem = (struct problem){.iterations =
-					    options->iterations ? options->iterations : ITERATIONS};
+	*problem = (struct fit_problem){
+		.tie = options->tie,
+		.iterations = options->iterations ? options->iterations : ITERATIONS,
+	};
 	for (size_t p = 0; p < FLASH_FIT_PARAMS; p++) {
 		const struct param *row = param_find(&flash_table, flash_fit_names[p]);
 		double value = options->fixed[p];
@@ -508,6 +428,8 @@ static int problem_init(struct problem *problem, const struct flash_fit_options 
 		assert(row != NULL);
 		problem->low[p] = fmax(row->min, LEAST); /* its logarithm is taken */
 		problem->high[p] = row->max;
+		if (options->tie == FLASH_TIE_PARALLEL && p == P_PEAK)
+			continue;
 		if (isnan(value) || value == 0) {
 			problem->param[problem->free_count++] = p;
 			continue;
@@ -517,15 +439,23 @@ static int problem_init(struct problem *problem, const struct flash_fit_options 
 				       row->name, value, row->min, row->max);
 		problem->fixed[p] = value;
 	}
+	if (options->tie == FLASH_TIE_PARALLEL) {
+		assert(!options->fixed[P_RATE] && !options->fixed[P_PEAK]);
+		problem->low[P_RATE] = 1;
+		problem->high[P_RATE] = PARALLEL_MOST;
+	}
 	return 0;
 }
 
-static int best_of_starts(const struct problem *problem, unsigned starts, uint64_t seed,
-			  struct solution *best, struct err *err)
+static int best_of_starts(const struct fitting *f, struct fit_solution *best, struct err *err)
 {
-	struct outcome outcome;
-	int status = solve(problem, starts, seed, best, &outcome);
+	const struct fit_problem *problem = &f->problem;
+	struct fit_outcome outcome;
+	int status;
 
+	if (!problem->free_count)
+		return 0;
+	status = fit_best(problem, f->starts, f->options->seed, best, &outcome);
 	if (status == GSL_ENOMEM)
 		return err_set(err, ENOMEM, "flash fit: out of memory");
 	if (status)
@@ -537,71 +467,83 @@ static int best_of_starts(const struct problem *problem, unsigned starts, uint64
 	return 0;
 }
 
-/* Everything after the checks; 'scratch' holds 2 row_count rows, 'draws' what the bootstrap needs.
- */
-static int fit_rows(struct flash_fit *fit, const struct problem *problem,
-		    const struct flash_fit_options *options, bool noise_known, struct row *scratch,
-		    double *draws, struct err *err)
+static void describe(struct flash_fit *fit, const struct fitting *f, const double *values)
 {
-	unsigned starts = options->starts ? options->starts : STARTS;
-	struct solution best = {.chisq = 0};
-	double values[FLASH_FIT_PARAMS];
+	const struct fit_problem *problem = &f->problem;
 
-	if (problem->free_count && best_of_starts(problem, starts, options->seed, &best, err))
-		return err->code;
-	params_of(problem, best.u, values);
 	*fit = (struct flash_fit){
 		.point_count = problem->row_count,
 		.free_count = (unsigned)problem->free_count,
 		.cv_error_frac = NAN,
+		.corrected_error_frac = NAN,
+		.corrected_cv_error_frac = NAN,
 	};
-	flash_from(&fit->flash, values);
-	memcpy(fit->low, values, sizeof(values));
-	memcpy(fit->high, values, sizeof(values));
+	fit_flash(&fit->flash, values);
+	memcpy(fit->low, values, FLASH_FIT_PARAMS * sizeof(*values));
+	memcpy(fit->high, values, FLASH_FIT_PARAMS * sizeof(*values));
 	fit->error_frac =
-		error_sum(values, problem->rows, problem->row_count) / (double)problem->row_count;
-	fit->aicc = aicc(best.chisq, problem->row_count, problem->free_count);
-	if (problem->free_count) {
-		covariance_intervals(fit, problem, &best, noise_known);
-		fit->cv_error_frac = left_out_error(problem, starts, options->seed, scratch);
+		error_sum(&fit->flash, f->rows, problem->row_count) / (double)problem->row_count;
+	for (size_t i = 0; i < problem->row_count; i++)
+		fit->outlier_count += f->rows[i].sigma * f->rows[i].sigma >
+				      2 * f->rows[i].base_sigma * f->rows[i].base_sigma;
+}
+
+/* Everything after the checks.  AICc is that of the plain fit: a robust one's residuals are
+ * weighed, and those of two forms differently. */
+static int fit_rows(struct flash_fit *fit, struct fitting *f, struct err *err)
+{
+	struct fit_solution best = {.chisq = 0};
+	double values[FLASH_FIT_PARAMS], plain_chisq;
+
+	if (best_of_starts(f, &best, err))
+		return err->code;
+	plain_chisq = best.chisq;
+	make_robust(f, &f->problem, f->rows, &best);
+	fit_params(&f->problem, best.u, values);
+	describe(fit, f, values);
+	fit->aicc = aicc(plain_chisq, f->problem.row_count, f->problem.free_count);
+	if (f->problem.free_count) {
+		covariance_intervals(fit, f, &best);
+		if (f->options->bootstrap)
+			bootstrap_intervals(fit, f, &best);
+		untie_intervals(fit, f, values);
+		if (left_out_errors(fit, f, err))
+			return err->code;
 	}
-	if (problem->free_count && options->bootstrap)
-		bootstrap_intervals(fit, problem, &best, scratch, draws, options->bootstrap,
-				    options->seed);
 	for (size_t p = 0; p < FLASH_FIT_PARAMS; p++)
 		fit->identified[p] = fit->high[p] <= 3 * fit->low[p];
-	return 0;
+	return correct(fit, f, err);
 }
 
 int flash_fit(struct flash_fit *fit, const struct flash_point *points, size_t count,
 	      const struct flash_fit_options *options, struct err *err)
 {
-	size_t draw_count = (size_t)options->bootstrap * FLASH_FIT_PARAMS + 1;
+	size_t draw_count = (size_t)options->bootstrap * FLASH_FIT_PARAMS + count + 1;
+	struct fitting f = {.options = options,
+			    .starts = options->starts ? options->starts : STARTS};
 	gsl_error_handler_t *handler;
-	struct problem problem;
-	struct row *rows;
-	double *draws;
-	bool noise_known;
 
-	if (problem_init(&problem, options, err) ||
-	    points_check(points, count, problem.free_count, err))
+	if (problem_init(&f.problem, options, err) ||
+	    points_check(points, count, f.problem.free_count, err))
 		return err->code;
-	rows = calloc(3 * count, sizeof(*rows));
-	draws = calloc(draw_count, sizeof(*draws));
+	f.rows = calloc(3 * count, sizeof(*f.rows));
+	f.room = calloc(draw_count, sizeof(*f.room));
 	/* GSL's own handler aborts the process; every status is checked here. */
 	handler = gsl_set_error_handler_off();
-	if (!rows || !draws) {
-		err_nomem(err, "flash fit",
-			  3 * count * sizeof(*rows) + draw_count * sizeof(*draws));
+	if (!f.rows || !f.room) {
+		(void)!err_nomem(err, "flash fit",
+				 3 * count * sizeof(*f.rows) + draw_count * sizeof(*f.room));
 		goto fail;
 	}
-	noise_known = rows_from(rows, points, count, options->noise_floor_frac);
-	problem.rows = rows;
-	problem.row_count = count;
-	fit_rows(fit, &problem, options, noise_known, rows + count, draws, err);
+	f.scratch = f.rows + count;
+	f.draws = f.room + count;
+	f.noise_known = rows_from(f.rows, points, count, options->noise_floor_frac);
+	f.problem.rows = f.rows;
+	f.problem.row_count = count;
+	(void)!fit_rows(fit, &f, err);
 fail:
 	gsl_set_error_handler(handler);
-	free(draws);
-	free(rows);
+	free(f.room);
+	free(f.rows);
 	return err->code;
 }

@@ -14,11 +14,17 @@ struct flash_point {
 	unsigned in_flight;
 	double reads_per_s;
 	double noise_frac; /* relative standard error of reads_per_s; 0 = unknown */
+	double doubt;	   /* counts as this many times as noisy in the fit; 0 = 1 */
 };
 
 /* The fitted parameters, in this order everywhere: s, B1, 1/h, BM, r, q. */
 enum { FLASH_FIT_PARAMS = 6 };
 extern const char *const flash_fit_names[FLASH_FIT_PARAMS]; /* = rows of flash_params.h */
+
+/* FLASH_TIE_PARALLEL: 1/h = P/s and BM = P B1, so that P (1 .. 65536, in the place of 1/h) is what is
+ * sought: P servers, each with all of a read's latency (PDAM). */
+enum flash_tie { FLASH_TIE_NONE, FLASH_TIE_PARALLEL };
+enum { FLASH_FIT_SAMPLES = 32 };
 
 struct flash_fit_options {
 	uint64_t seed;	     /* of the jittered starts and the bootstrap */
@@ -28,6 +34,12 @@ struct flash_fit_options {
 	double noise_floor_frac;
 	/* A parameter with fixed[i] != 0 (NaN counts as not fixed) is held at that value. */
 	double fixed[FLASH_FIT_PARAMS];
+	enum flash_tie tie;
+	/* Weigh points down that lie far off (bisquare, iterated around the nonlinear fit), so that
+	 * one bad point does not bend the form. */
+	bool robust;
+	/* Learn a correction table, and keep it where sizes left out are met better with it. */
+	bool correct;
 };
 
 struct flash_fit {
@@ -37,11 +49,18 @@ struct flash_fit {
 	 * has its whole range. */
 	double low[FLASH_FIT_PARAMS], high[FLASH_FIT_PARAMS];
 	bool identified[FLASH_FIT_PARAMS]; /* high/low <= 3 */
-	double error_frac;		   /* mean absolute relative error at the points */
+	double error_frac; /* mean absolute relative error at the points, of the form alone */
 	/* The same, each request size left out in turn.  NaN with fewer than 3 sizes, or where a
 	 * fit without one of them is not determined or does not converge. */
 	double cv_error_frac;
-	double aicc; /* of two forms (parameters held or free), the lower is the better */
+	/* Both with the correction, whether it was kept or not; NaN where none was asked for. */
+	double corrected_error_frac, corrected_cv_error_frac;
+	bool corrected;		/* flash.correction is the table; else it is empty */
+	unsigned outlier_count; /* points that the robust fit weighs less than half */
+	/* Parameters of resampled points, in the order of flash_fit_names. */
+	double samples[FLASH_FIT_SAMPLES][FLASH_FIT_PARAMS];
+	unsigned sample_count; /* 0 without bootstrap */
+	double aicc;	       /* of two forms (parameters held or free), the lower is the better */
 	size_t point_count;
 	unsigned free_count; /* parameters that were not fixed */
 };

@@ -250,7 +250,7 @@ static size_t mqsim(struct flash_point *points)
 		if (sscanf(line, "%llu,%u,%lf", &bytes, &n, &rate) != 3)
 			continue;
 		ck_assert_uint_lt(count, POINTS_MAX);
-		points[count++] = (struct flash_point){bytes, n, rate, 0};
+		points[count++] = (struct flash_point){bytes, n, rate, 0, 0};
 	}
 	fclose(file);
 	return count;
@@ -276,10 +276,10 @@ END_TEST
 
 /* paper.md 2: implied reads a second on the M1 Max, 32 threads. */
 static const struct flash_point m1_max[] = {
-	{8192, 32, 153e3, 0},
-	{16384, 32, 145e3, 0},
-	{32768, 32, 120e3, 0},
-	{36352, 32, 112e3, 0},
+	{8192, 32, 153e3, 0, 0},
+	{16384, 32, 145e3, 0, 0},
+	{32768, 32, 120e3, 0, 0},
+	{36352, 32, 112e3, 0, 0},
 };
 
 START_TEST(test_cap_and_norm_alone_give_the_papers_four_rates)
@@ -310,14 +310,14 @@ static const struct {
 	const char *why;
 	struct flash_point bad;
 } bad_points[] = {
-	{"no bytes", {0, 1, 1e3, 0}},
-	{"nothing in flight", {4096, 0, 1e3, 0}},
-	{"no rate", {4096, 1, 0, 0}},
-	{"a negative rate", {4096, 1, -1, 0}},
-	{"an infinite rate", {4096, 1, INFINITY, 0}},
-	{"a rate that is no number", {4096, 1, NAN, 0}},
-	{"negative noise", {4096, 1, 1e3, -0.1}},
-	{"noise that is no number", {4096, 1, 1e3, NAN}},
+	{"no bytes", {0, 1, 1e3, 0, 0}},
+	{"nothing in flight", {4096, 0, 1e3, 0, 0}},
+	{"no rate", {4096, 1, 0, 0, 0}},
+	{"a negative rate", {4096, 1, -1, 0, 0}},
+	{"an infinite rate", {4096, 1, INFINITY, 0, 0}},
+	{"a rate that is no number", {4096, 1, NAN, 0, 0}},
+	{"negative noise", {4096, 1, 1e3, -0.1, 0}},
+	{"noise that is no number", {4096, 1, 1e3, NAN, 0}},
 };
 
 START_TEST(test_a_point_that_is_no_measurement_is_refused)
