@@ -37,6 +37,14 @@ MUST_CHECK int target_load(struct real_target *target, const char *name, struct 
 MUST_CHECK int draw_figures(const char *dir, char *const *names, size_t count, struct json *report,
 			    struct err *err);
 
+/* What the rows in DIR say, on standard output: predicted against measured where trials ran in both worlds.
+ * Where none did: ENODATA when pairs are wanted, else the rows themselves. */
+enum judge_form { JUDGE_TEXT, JUDGE_JSON, JUDGE_MARKDOWN };
+enum judge_want { JUDGE_ROWS, JUDGE_PAIRS };
+MUST_CHECK int judge(const char *dir, enum judge_form form, enum judge_want want, struct err *err);
+/* Of two flags; EINVAL for both. */
+MUST_CHECK int judge_form_read(enum judge_form *form, bool json, bool markdown, struct err *err);
+
 /* Rows as a table, one heading for each experiment, model, device and world that follow each other.
  */
 void print_rows(FILE *out, const struct result_row *rows, size_t count);

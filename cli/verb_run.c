@@ -3,7 +3,7 @@
  */
 #include "cli.h"
 
-#include "compare.h"
+#include "calibrate_first.h"
 #include "runner.h"
 #include "trial_books.h"
 
@@ -33,9 +33,9 @@ static void stop_on_interrupt(void)
 }
 
 struct run_args {
-	const char *dir, *world, *shard;
+	const char *dir, *world, *shard, *calibrate;
 	uint64_t jobs;
-	bool resume, layers, decisions, json, no_figures;
+	bool resume, layers, decisions, json, markdown, no_figures;
 	struct arg_list sets;
 };
 
@@ -77,37 +77,6 @@ static int read_shard(struct runner_options *options, const char *text, struct e
 	options->shard = (unsigned)shard;
 	options->shard_count = (unsigned)count;
 	return 0;
-}
-
-static int judge(const char *dir, bool json, bool wanted, struct err *err)
-{
-	struct results *results = NULL;
-	struct result_row *rows = NULL;
-	struct comparison *pairs = NULL;
-	struct comparison_summary summary;
-	size_t row_count = 0, pair_count = 0;
-
-	if (results_open(&results, dir, err) || results_all(results, &rows, &row_count, err) ||
-	    compare_rows(&pairs, &pair_count, rows, row_count, err))
-		goto out;
-	if (pair_count) {
-		compare_summarise(&summary, pairs, pair_count);
-		if (json)
-			compare_json(stdout, pairs, pair_count, &summary);
-		else
-			compare_print(stdout, pairs, pair_count, &summary);
-	} else if (wanted) {
-		err_set(err, ENODATA, "'%s' holds no trial that ran in both worlds", dir);
-	} else if (json) {
-		print_rows_json(stdout, rows, row_count);
-	} else {
-		print_rows(stdout, rows, row_count);
-	}
-out:
-	free(pairs);
-	free(rows);
-	results_close(results);
-	return err->code;
 }
 
 /* One message before anything runs, not one for each trial. */
@@ -158,6 +127,66 @@ static void warn_of_threads(const struct experiment *experiment)
 	}
 }
 
+/* The sets, and behind them the profile. */
+static int load_with_device(struct experiment *experiment, const char *path,
+			    const struct arg_list *sets, const char *device, struct err *err)
+{
+	const char **all = malloc((sets->count + 1) * sizeof(*all));
+	char set[PATH_MAX + sizeof("device=")];
+
+	if (!all)
+		return err_nomem(err, "settings", (sets->count + 1) * sizeof(*all));
+	for (size_t i = 0; i < sets->count; i++)
+		all[i] = sets->items[i];
+	snprintf(set, sizeof(set), "device=%s", device);
+	all[sets->count] = set;
+	(void)!experiment_load(experiment, path, all, sets->count + 1, err);
+	free(all);
+	return err->code;
+}
+
+/* The experiment, predicted from a profile that is made first where that is asked for. */
+static int load(struct experiment *experiment, const char *path, const struct run_args *args,
+		struct err *err)
+{
+	const struct calibrate_first first = {.dir = args->dir,
+					      .mode = args->calibrate,
+					      .keep = args->resume,
+					      .report = args->json || args->markdown ? stderr
+										     : stdout};
+	const struct arg_list *sets = &args->sets;
+	char device[PATH_MAX];
+
+	if (args->calibrate &&
+	    calibrate_first_check(args->calibrate, sets->items, sets->count, err))
+		return err->code;
+	if (experiment_load(experiment, path, sets->items, sets->count, err) || !args->calibrate)
+		return err->code;
+	if (check_model_files(experiment, err) || calibrate_first(device, &first, experiment, err))
+		return err->code;
+	experiment_fini(experiment);
+	return load_with_device(experiment, path, sets, device, err);
+}
+
+/* Comparison, figures and the closing line. */
+static int tell(const struct run_args *args, bool validate, const struct experiment *experiment,
+		const struct runner_totals *totals, struct err *err)
+{
+	enum judge_form form;
+
+	if (judge_form_read(&form, args->json, args->markdown, err) ||
+	    judge(args->dir, form, validate ? JUDGE_PAIRS : JUDGE_ROWS, err))
+		return err->code;
+	if (!args->no_figures && experiment->figure_count)
+		(void)!draw_figures(args->dir, experiment->figures, experiment->figure_count, NULL,
+				    err);
+	fprintf(form == JUDGE_TEXT ? stdout : stderr,
+		"%zu rows done, %zu kept, %zu failed: %s/results.csv, %s/results.sqlite%s\n",
+		totals->done, totals->kept, totals->failed, args->dir, args->dir,
+		experiment->figure_count && !args->no_figures ? ", figures/" : "");
+	return err->code;
+}
+
 static int run_experiment(const char *path, const struct run_args *args, bool validate,
 			  struct err *err)
 {
@@ -167,15 +196,17 @@ static int run_experiment(const char *path, const struct run_args *args, bool va
 					 .resume = args->resume,
 					 .layers = args->layers,
 					 .decisions = args->decisions,
+					 .again = validate,
 					 .stop = &stopped};
 	struct runner_totals totals = {0};
 	struct err later = {
 		0}; /* what failed in some trial must not keep the figures from being drawn */
+	enum judge_form form;
 
 	if (!args->dir)
 		return err_set(err, EINVAL, "-o DIR is missing: where rows and figures go");
-	if (read_shard(&options, args->shard, err) ||
-	    experiment_load(&experiment, path, args->sets.items, args->sets.count, err) ||
+	if (judge_form_read(&form, args->json, args->markdown, err) ||
+	    read_shard(&options, args->shard, err) || load(&experiment, path, args, err) ||
 	    choose_worlds(&options, &experiment, validate ? "both" : args->world, err) ||
 	    (options.real && check_model_files(&experiment, err)))
 		goto out;
@@ -189,16 +220,7 @@ static int run_experiment(const char *path, const struct run_args *args, bool va
 	}
 	progress_close(options.progress);
 	options.progress = NULL;
-	if (judge(args->dir, args->json, validate, err))
-		goto out;
-	if (!args->no_figures && experiment.figure_count)
-		(void)!draw_figures(args->dir, experiment.figures, experiment.figure_count, NULL,
-				    err);
-	fprintf(args->json ? stderr : stdout,
-		"%zu rows done, %zu kept, %zu failed: %s/results.csv, %s/results.sqlite%s\n",
-		totals.done, totals.kept, totals.failed, args->dir, args->dir,
-		experiment.figure_count && !args->no_figures ? ", figures/" : "");
-	if (later.code)
+	if (tell(args, validate, &experiment, &totals, err) == 0 && later.code)
 		*err = later;
 out:
 	progress_close(options.progress);
@@ -206,9 +228,33 @@ out:
 	return err->code;
 }
 
+static const char run_about[] =
+	"Runs the sweep of an experiment: one row a trial and world. Rows land as they are done;\n"
+	"a killed run goes on with --resume. EXPERIMENT is a path or a name under "
+	"configs/experiment.";
+static const char validate_about[] =
+	"Runs every trial in both worlds, the measurements interleaved, and judges the predictions "
+	"against them;\n"
+	"a trial too noisy to be judged is measured once more. Definitions: docs/validation.md.";
+
 static int run_or_validate(int argc, char **argv, bool validate, struct err *err)
 {
 	struct run_args got = {.jobs = 0};
+	/* Each verb has one of these. */
+	const struct opt calibrate = {
+		"calibrate",
+		0,
+		OPT_TEXT,
+		&got.calibrate,
+		"MODE",
+		"first calibrate the target, quick or full, into DIR/device.yaml and predict from "
+		"that; with --resume one that is there is used again",
+		0,
+		0};
+	const struct opt world = {"world",  'w',
+				  OPT_TEXT, &got.world,
+				  "WORLD",  "sim, real or both, whatever the experiment says",
+				  0,	    0};
 	const struct opt opts[] = {
 		{"out", 'o', OPT_TEXT, &got.dir, "DIR",
 		 "where rows, resolved configs and figures go", 0, 0},
@@ -228,22 +274,17 @@ static int run_or_validate(int argc, char **argv, bool validate, struct err *err
 		 0, 0},
 		{"json", 0, OPT_FLAG, &got.json, NULL,
 		 "the comparison, or the rows of one world, as JSON on standard output", 0, 0},
+		{"markdown", 0, OPT_FLAG, &got.markdown, NULL,
+		 "the comparison as tables of Markdown", 0, 0},
 		{"no-figures", 0, OPT_FLAG, &got.no_figures, NULL, "rows only", 0, 0},
-		{"world", 'w', OPT_TEXT, &got.world, "WORLD",
-		 "sim, real or both, whatever the experiment says", 0, 0},
+		validate ? calibrate : world,
 	};
 	const struct verb_spec spec = {
 		.usage = validate ? "validate EXPERIMENT.yaml -o DIR [OPTIONS]"
 				  : "run EXPERIMENT.yaml -o DIR [OPTIONS]",
-		.about = validate ? "Runs every trial in both worlds and judges the predictions "
-				    "against the measurements."
-				  : "Runs the sweep of an experiment: one row a trial and world. "
-				    "Rows land as they are done;\n"
-				    "a killed run goes on with --resume. EXPERIMENT is a path or a "
-				    "name under configs/experiment.",
+		.about = validate ? validate_about : run_about,
 		.opts = opts,
-		.opt_count = sizeof(opts) / sizeof(opts[0]) -
-			     (validate ? 1 : 0), /* the last one is --world */
+		.opt_count = sizeof(opts) / sizeof(opts[0]),
 		.operands_least = 1,
 		.operands_most = 1,
 	};

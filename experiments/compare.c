@@ -13,6 +13,8 @@ double compare_value(const struct result_row *row, enum component component)
 	switch (component) {
 	case COMPONENT_IO:
 		return row->io_ns_per_token;
+	case COMPONENT_WAIT:
+		return row->io_wait_ns_per_token;
 	case COMPONENT_MEM:
 		return row->mem_ns_per_token;
 	case COMPONENT_COMPUTE:
@@ -24,6 +26,20 @@ double compare_value(const struct result_row *row, enum component component)
 	return row->total_ns_per_token;
 }
 
+double compare_quantile(const struct result_row *row, enum quantile quantile)
+{
+	switch (quantile) {
+	case QUANTILE_P50:
+		return row->total_ns_p50;
+	case QUANTILE_P95:
+		return row->total_ns_p95;
+	case QUANTILE_P99:
+	case QUANTILE__COUNT:
+		break;
+	}
+	return row->total_ns_p99;
+}
+
 uint64_t compare_clean_repeats(const struct result_row *real)
 {
 	uint64_t polluted = real->polluted == COL_NONE ? 0 : real->polluted;
@@ -31,6 +47,12 @@ uint64_t compare_clean_repeats(const struct result_row *real)
 	if (real->repeats == COL_NONE || real->repeats < polluted)
 		return 0;
 	return real->repeats - polluted;
+}
+
+bool compare_is_judged(const struct result_row *real)
+{
+	return real->noise_floor_frac <= COMPARE_NOISE_MAX &&
+	       compare_clean_repeats(real) >= COMPARE_REPEATS_MIN;
 }
 
 /* ---- pairs ------------------------------------------------------------------------------------
@@ -43,18 +65,56 @@ static int hash_compare(const void *a, const void *b)
 	return strcmp((*x)->trial_hash, (*y)->trial_hash);
 }
 
+static double error_of(double predicted, double measured)
+{
+	return measured > 0 ? (predicted - measured) / measured : (double)NAN;
+}
+
+static uint64_t pooled_tokens(const struct result_row *real)
+{
+	if (real->tokens == COL_NONE || real->repeats == COL_NONE)
+		return 0;
+	return real->tokens * real->repeats;
+}
+
+static const double quantile_share[QUANTILE__COUNT] = {
+	[QUANTILE_P50] = 0.5, [QUANTILE_P95] = 0.95, [QUANTILE_P99] = 0.99};
+
+static void pair_quantiles(struct comparison *pair)
+{
+	pair->pooled_tokens = pooled_tokens(pair->real);
+	for (int q = 0; q < QUANTILE__COUNT; q++) {
+		/* Half a token of slack, since 0.01 is no binary fraction. */
+		double beyond = (1 - quantile_share[q]) * (double)pair->pooled_tokens + 1e-6;
+
+		pair->quantile_error_frac[q] =
+			beyond >= COMPARE_BEYOND_MIN
+				? error_of(compare_quantile(pair->sim, (enum quantile)q),
+					   compare_quantile(pair->real, (enum quantile)q))
+				: (double)NAN;
+	}
+}
+
+static void pair_intervals(struct comparison *pair)
+{
+	const struct result_row *sim = pair->sim, *real = pair->real;
+
+	pair->has_interval = sim->total_ns_low <= sim->total_ns_high &&
+			     real->total_ns_low <= real->total_ns_high;
+	pair->covered = pair->has_interval && sim->total_ns_low <= real->total_ns_high &&
+			real->total_ns_low <= sim->total_ns_high;
+}
+
 static struct comparison pair_make(const struct result_row *sim, const struct result_row *real)
 {
 	struct comparison pair = {.sim = sim, .real = real};
 
-	for (int c = 0; c < COMPONENT__COUNT; c++) {
-		double predicted = compare_value(sim, (enum component)c);
-		double measured = compare_value(real, (enum component)c);
-
-		pair.error_frac[c] = measured > 0 ? (predicted - measured) / measured : (double)NAN;
-	}
-	pair.judged = real->noise_floor_frac <= COMPARE_NOISE_MAX &&
-		      compare_clean_repeats(real) >= COMPARE_REPEATS_MIN;
+	for (int c = 0; c < COMPONENT__COUNT; c++)
+		pair.error_frac[c] = error_of(compare_value(sim, (enum component)c),
+					      compare_value(real, (enum component)c));
+	pair_quantiles(&pair);
+	pair_intervals(&pair);
+	pair.judged = compare_is_judged(real);
 	pair.same_threads = sim->threads == COL_NONE || real->threads == COL_NONE ||
 			    sim->threads == real->threads;
 	pair.same_decisions = strcmp(sim->decision_hash, real->decision_hash) == 0 &&
@@ -105,159 +165,100 @@ bool compare_counts(const struct comparison *pair, enum component component)
 	       COMPARE_SHARE_MIN * compare_value(pair->real, COMPONENT_TOTAL);
 }
 
-/* One component over the judged pairs; 'errors' has room for all of them. */
-static void summarise_component(struct comparison_summary *summary, enum component component,
-				const struct comparison *pairs, size_t count, double *errors)
+/* A component's error, or behind them a quantile's; NaN where it does not count. */
+static double judged_error(const struct comparison *pair, int which)
 {
-	size_t known = 0;
-	double sum = 0;
+	if (!pair->judged)
+		return (double)NAN;
+	if (which >= COMPONENT__COUNT)
+		return pair->quantile_error_frac[which - COMPONENT__COUNT];
+	return compare_counts(pair, (enum component)which) ? pair->error_frac[which] : (double)NAN;
+}
+
+/* 'sorted' has room for two of each pair. */
+static struct error_summary summarise_errors(const struct comparison *pairs, size_t count,
+					     int which, double *sorted)
+{
+	struct error_summary summary = {(double)NAN, (double)NAN, (double)NAN, (double)NAN, 0};
+	double *over_floor = sorted + count, sum = 0;
+	size_t known = 0, with_floor = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		double error = pairs[i].error_frac[component];
+		double error = judged_error(&pairs[i], which);
+		double noise = pairs[i].real->noise_floor_frac;
 
-		if (!pairs[i].judged || isnan(error) || !compare_counts(&pairs[i], component))
+		if (isnan(error))
 			continue;
 		sum += error;
-		errors[known++] = fabs(error);
+		sorted[known++] = fabs(error);
+		if (noise > 0)
+			over_floor[with_floor++] = fabs(error) / noise;
 	}
-	summary->counted[component] = known;
-	summary->median_frac[component] = summary->p90_frac[component] =
-		summary->bias_frac[component] = (double)NAN;
-	if (known == 0)
-		return;
-	order_sort(errors, known);
-	summary->median_frac[component] = order_quantile(errors, known, 0.5);
-	summary->p90_frac[component] = order_quantile(errors, known, 0.9);
-	summary->bias_frac[component] = sum / (double)known;
+	summary.counted = known;
+	if (with_floor)
+		summary.over_floor = order_median(over_floor, with_floor);
+	if (!known)
+		return summary;
+	order_sort(sorted, known);
+	summary.median_frac = order_quantile(sorted, known, 0.5);
+	summary.p90_frac = order_quantile(sorted, known, 0.9);
+	summary.bias_frac = sum / (double)known;
+	return summary;
 }
 
-/* ---- ranking ----------------------------------------------------------------------------------
- */
-
-bool compare_same_group(const struct comparison *a, const struct comparison *b)
+static double median_floor(const struct comparison *pairs, size_t count, double *sorted)
 {
-	return strcmp(a->sim->experiment, b->sim->experiment) == 0 &&
-	       strcmp(a->sim->model, b->sim->model) == 0 &&
-	       strcmp(a->sim->device_hash, b->sim->device_hash) == 0 &&
-	       strcmp(a->real->target, b->real->target) == 0;
-}
-
-static double measured(const struct comparison *pair)
-{
-	return pair->real->total_ns_per_token;
-}
-
-static double predicted(const struct comparison *pair)
-{
-	return pair->sim->total_ns_per_token;
-}
-
-/* The judged pair of the group of 'of' with the least value. */
-static const struct comparison *group_best(const struct comparison *pairs, size_t count,
-					   const struct comparison *of,
-					   double (*value)(const struct comparison *))
-{
-	const struct comparison *best = NULL;
+	size_t known = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (pairs[i].judged && compare_same_group(&pairs[i], of) &&
-		    (!best || value(&pairs[i]) < value(best)))
-			best = &pairs[i];
+		if (pairs[i].judged)
+			sorted[known++] = pairs[i].real->noise_floor_frac;
 	}
-	return best;
+	return known ? order_median(sorted, known) : (double)NAN;
 }
 
-/* Closer than the measurement can tell. */
-static bool is_tie(const struct comparison *a, const struct comparison *b)
+static double share(size_t part, size_t whole)
 {
-	double noise = fmax(a->real->noise_floor_frac, b->real->noise_floor_frac);
-	double mean = (measured(a) + measured(b)) / 2;
-
-	return fabs(measured(a) - measured(b)) <= noise * mean;
+	return whole ? (double)part / (double)whole : (double)NAN;
 }
 
-struct ranks {
-	double concordant, discordant, tied; /* tied: by the prediction alone */
-};
-
-static void rank_pair(struct ranks *ranks, const struct comparison *a, const struct comparison *b)
+static void summarise_counts(struct comparison_summary *summary, const struct comparison *pairs,
+			     size_t count)
 {
-	double order;
+	size_t within_5 = 0, within_10 = 0, within_10_all = 0, with_interval = 0, covered = 0;
 
-	if (is_tie(a, b))
-		return;
-	order = (predicted(a) - predicted(b)) * (measured(a) - measured(b));
-	if (order > 0)
-		ranks->concordant++;
-	else if (order < 0)
-		ranks->discordant++;
-	else
-		ranks->tied++;
-}
-
-/* tau-b, (C - D) / sqrt((C + D + Tp) (C + D + Tm)): Tm, pairs that tie in the measurement, are left
- * out, so 0. */
-static double kendall_tau(const struct ranks *ranks)
-{
-	double ordered = ranks->concordant + ranks->discordant;
-
-	if (ordered + ranks->tied <= 0)
-		return (double)NAN;
-	if (ordered <= 0)
-		return 0; /* the prediction tells nothing apart */
-	return (ranks->concordant - ranks->discordant) / sqrt(ordered * (ordered + ranks->tied));
-}
-
-static bool is_close(const struct comparison *pair, const struct comparison *best)
-{
-	return pair->judged && measured(pair) <= 2 * measured(best);
-}
-
-static void summarise_ranking(struct comparison_summary *summary, const struct comparison *pairs,
-			      size_t count)
-{
-	struct ranks ranks = {0};
-
-	summary->regret_frac = (double)NAN;
 	for (size_t i = 0; i < count; i++) {
-		const struct comparison *best, *first;
-		double regret;
+		const struct comparison *pair = &pairs[i];
+		double error = fabs(pair->error_frac[COMPONENT_TOTAL]);
 
-		if (!pairs[i].judged)
-			continue;
-		best = group_best(pairs, count, &pairs[i], measured);
-		first = group_best(pairs, count, &pairs[i], predicted);
-		regret = measured(first) / measured(best) - 1;
-		if (!(summary->regret_frac >= regret))
-			summary->regret_frac = regret;
-		for (size_t j = i + 1; j < count; j++) {
-			if (is_close(&pairs[i], best) && is_close(&pairs[j], best) &&
-			    compare_same_group(&pairs[i], &pairs[j]))
-				rank_pair(&ranks, &pairs[i], &pairs[j]);
-		}
+		summary->judged += pair->judged;
+		summary->same_decisions += pair->same_decisions;
+		within_5 += pair->judged && error <= 0.05;
+		within_10 += pair->judged && error <= 0.1;
+		within_10_all += error <= 0.1;
+		with_interval += pair->judged && pair->has_interval;
+		covered += pair->judged && pair->covered;
 	}
-	summary->kendall_tau = kendall_tau(&ranks);
+	summary->within_5_frac = share(within_5, summary->judged);
+	summary->within_10_frac = share(within_10, summary->judged);
+	summary->within_10_all_frac = share(within_10_all, count);
+	summary->covered_frac = share(covered, with_interval);
 }
 
 void compare_summarise(struct comparison_summary *summary, const struct comparison *pairs,
 		       size_t count)
 {
-	double *errors = malloc((count + 1) * sizeof(*errors));
-	size_t within = 0, within_all = 0;
+	double *sorted = malloc((2 * count + 1) * sizeof(*sorted));
+	size_t known = sorted ? count : 0;
 
 	*summary = (struct comparison_summary){.pairs = count};
-	for (size_t i = 0; i < count; i++) {
-		summary->judged += pairs[i].judged;
-		summary->same_decisions += pairs[i].same_decisions;
-		within_all += fabs(pairs[i].error_frac[COMPONENT_TOTAL]) <= 0.1;
-		within += pairs[i].judged && fabs(pairs[i].error_frac[COMPONENT_TOTAL]) <= 0.1;
-	}
+	summarise_counts(summary, pairs, count);
 	/* Without memory for the sorting there are no medians: they stay absent. */
 	for (int c = 0; c < COMPONENT__COUNT; c++)
-		summarise_component(summary, (enum component)c, pairs, errors ? count : 0, errors);
-	summary->within_10_all_frac = count ? (double)within_all / (double)count : (double)NAN;
-	summary->within_10_frac =
-		summary->judged ? (double)within / (double)summary->judged : (double)NAN;
-	summarise_ranking(summary, pairs, count);
-	free(errors);
+		summary->component[c] = summarise_errors(pairs, known, c, sorted);
+	for (int q = 0; q < QUANTILE__COUNT; q++)
+		summary->quantile[q] = summarise_errors(pairs, known, COMPONENT__COUNT + q, sorted);
+	summary->floor_frac = median_floor(pairs, known, sorted);
+	compare_rank(summary, pairs, count);
+	free(sorted);
 }

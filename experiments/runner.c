@@ -2,8 +2,10 @@
 /* runner.c - trials become rows: a pool of threads for sim, rounds of repeats for real */
 #include "runner.h"
 
+#include "compare.h"
 #include "cores.h"
 #include "newfile.h"
+#include "profiles.h"
 #include "trial_files.h"
 
 #include <errno.h>
@@ -16,6 +18,8 @@
  * sweep thrice as long: all tries beyond the first are a quarter of the repeats at most, and a few.
  */
 enum { POLLUTED_TRIES = 3, AGAIN_FREE = 4, AGAIN_PER = 4 };
+/* The same of whole trials. */
+enum { NOISY_FREE = 2, NOISY_PER = 4 };
 
 /* One trial in one world. */
 struct slot {
@@ -24,6 +28,8 @@ struct slot {
 	struct token_list list;
 	uint64_t repeats_done; /* real */
 	bool done, failed;
+	struct result_row
+		*first; /* real: of the first measurement, while a noisy trial is measured again */
 };
 
 struct runner {
@@ -74,7 +80,7 @@ static void slot_put(struct runner *runner, struct slot *slot, const char *world
 	if (results_put(runner->results, &slot->row, slot->list.tokens, slot->list.count, &err))
 		slot_fail(runner, slot, world, &err);
 	else
-		runner->totals->done++;
+		runner->totals->done += slot->first == NULL;
 	token_list_fini(&slot->list);
 }
 
@@ -85,6 +91,7 @@ static void slots_free(struct runner *runner)
 {
 	for (size_t i = 0; i < runner->slot_count; i++) {
 		token_list_fini(&runner->slots[i]->list);
+		free(runner->slots[i]->first);
 		free(runner->slots[i]);
 	}
 	free(runner->slots);
@@ -97,6 +104,14 @@ static bool is_mine(const struct runner_options *options, size_t i)
 	return options->shard_count == 0 || i % options->shard_count == options->shard - 1;
 }
 
+static void list_open(struct token_list *list, const struct runner_options *options)
+{
+	*list = (struct token_list){
+		.layers = options->layers,
+		.decisions = options->decisions ? options->dir : NULL,
+	};
+}
+
 static int slot_add(struct runner *runner, const struct trial *trial, struct err *err)
 {
 	struct slot *slot = calloc(1, sizeof(*slot));
@@ -104,8 +119,7 @@ static int slot_add(struct runner *runner, const struct trial *trial, struct err
 	if (!slot)
 		return err_nomem(err, "a trial's row", sizeof(*slot));
 	slot->trial = trial;
-	slot->list.layers = runner->options->layers;
-	slot->list.decisions = runner->options->decisions ? runner->options->dir : NULL;
+	list_open(&slot->list, runner->options);
 	runner->slots[runner->slot_count++] = slot;
 	return 0;
 }
@@ -337,8 +351,8 @@ static int real_visit(struct runner *runner, struct slot *slot, struct trace_cac
 	for (uint32_t repeat = visit; repeat < repeats && !is_stopped(runner); repeat += visits) {
 		if (real_repeat(runner, slot, real, repeat, err))
 			break;
-		progress_add(runner->options->progress, runner->trial_units / repeats,
-			     slot_name(slot));
+		progress_add(runner->options->progress,
+			     slot->first ? 0 : runner->trial_units / repeats, slot_name(slot));
 	}
 	trial_real_close(real);
 	return err->code;
@@ -354,6 +368,14 @@ static int line_compare(const void *a, const void *b)
 	if (x->token != y->token)
 		return x->token < y->token ? -1 : 1;
 	return (x->layer > y->layer) - (x->layer < y->layer);
+}
+
+/* Chosen by the noise alone, which knows nothing of the prediction. */
+static bool is_better(const struct result_row *row, const struct result_row *first)
+{
+	if (compare_is_judged(row) != compare_is_judged(first))
+		return compare_is_judged(row);
+	return row->noise_floor_frac < first->noise_floor_frac;
 }
 
 static void real_turn(struct runner *runner, struct slot *slot, struct trace_cache *cache,
@@ -375,7 +397,8 @@ static void real_turn(struct runner *runner, struct slot *slot, struct trace_cac
 		return;
 	qsort(slot->list.tokens, slot->list.count, sizeof(*slot->list.tokens), line_compare);
 	trial_summarise(&slot->row, &slot->list);
-	slot_put(runner, slot, "real");
+	if (!slot->first || is_better(&slot->row, slot->first))
+		slot_put(runner, slot, "real");
 }
 
 static uint32_t most_visits(const struct runner *runner)
@@ -389,18 +412,72 @@ static uint32_t most_visits(const struct runner *runner)
 	return most;
 }
 
-static int real_run(struct runner *runner, const struct experiment *experiment, struct err *err)
+static void real_rounds(struct runner *runner, struct trace_cache *cache)
 {
-	struct trace_cache *cache;
-	uint32_t visits;
+	uint32_t visits = most_visits(runner);
 
-	if (slots_make(runner, experiment, "real", err) || trace_cache_open(&cache, err))
-		return err->code;
-	visits = most_visits(runner);
 	for (uint32_t visit = 0; visit < visits; visit++) {
 		for (size_t i = 0; i < runner->slot_count && !is_stopped(runner); i++)
 			real_turn(runner, runner->slots[i], cache, visit);
 	}
+}
+
+static bool is_too_noisy(const struct slot *slot)
+{
+	return !slot->failed && slot->trial->run.repeats >= COMPARE_REPEATS_MIN &&
+	       slot->repeats_done >= slot->trial->run.repeats && !compare_is_judged(&slot->row);
+}
+
+/* Of the slots only the noisy ones stay, as if they had not run; no more of them than is fair. */
+static size_t noisy_keep(struct runner *runner)
+{
+	size_t most = NOISY_FREE + runner->slot_count / NOISY_PER, kept = 0;
+
+	for (size_t i = 0; i < runner->slot_count; i++) {
+		struct slot *slot = runner->slots[i];
+
+		/* Without memory for what stands already it is not measured again. */
+		slot->first =
+			kept < most && is_too_noisy(slot) ? malloc(sizeof(*slot->first)) : NULL;
+		if (!slot->first) {
+			slot->failed = true; /* and is left alone */
+			continue;
+		}
+		*slot->first = slot->row;
+		slot->repeats_done = 0;
+		list_open(&slot->list, runner->options);
+		slot->list.decisions = NULL; /* written already */
+		kept++;
+	}
+	return kept;
+}
+
+/* The rows that are to be told of stand in the store: a second one replaces the first, or is none. */
+static void real_once_more(struct runner *runner, struct trace_cache *cache)
+{
+	size_t noisy;
+
+	if (!runner->options->again || is_stopped(runner))
+		return;
+	noisy = noisy_keep(runner);
+	if (!noisy)
+		return;
+	progress_note(
+		runner->options->progress,
+		"too noisy to be judged (above %.0f %%, or polluted): %zu trials are measured "
+		"once more",
+		100 * COMPARE_NOISE_MAX, noisy);
+	real_rounds(runner, cache);
+}
+
+static int real_run(struct runner *runner, const struct experiment *experiment, struct err *err)
+{
+	struct trace_cache *cache;
+
+	if (slots_make(runner, experiment, "real", err) || trace_cache_open(&cache, err))
+		return err->code;
+	real_rounds(runner, cache);
+	real_once_more(runner, cache);
 	trace_cache_close(cache);
 	return 0;
 }
@@ -435,7 +512,9 @@ static int source_write(const struct runner *runner, const struct experiment *ex
 	if (newfile_open(&file, path, err))
 		return err->code;
 	ynode_write(experiment->source, file.stream);
-	return newfile_commit(&file, err);
+	if (newfile_commit(&file, err))
+		return err->code;
+	return profiles_write(runner->options->dir, experiment->source, err);
 }
 
 static int worlds_run(struct runner *runner, const struct experiment *experiment, struct err *err)

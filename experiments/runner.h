@@ -6,10 +6,13 @@
  * does not tell how many threads there were.  real trials run one at a time, repeats interleaved (A
  * B C A B C ..., in as many rounds as run.visits says), each guarded against foreign traffic: a
  * polluted repeat is measured again, twice at most and only while such tries are few beside all
- * repeats, and counted when it stays so.  A real row lands after its last repeat.  A trial that
+ * repeats, and counted when it stays so.  A real row lands after its last repeat.  On request a trial
+ * that is then too noisy to be judged (compare.h) is measured once more, all its repeats, while such
+ * trials are few, and the quieter of its two rows stays.  A trial that
  * fails is reported at once and the others go on; the run then ends with EIO and the count.
  *
- * DIR gets experiment.yaml, configs/<trial_hash>.yaml (all that a trial was, loadable by itself),
+ * DIR gets experiment.yaml, devices/<device_hash>.yaml (profiles.h), configs/<trial_hash>.yaml (all that a
+ * trial was, loadable by itself),
  * results.sqlite, and at the end, whatever happened, results.csv; on request
  * decisions/<trial_hash>.<world>.log (trial_files.h), for which each real trial runs once more,
  * unmeasured. */
@@ -30,6 +33,7 @@ struct runner_options {
 	unsigned shard, shard_count; /* run trials i with i % count == shard - 1; count 0 = all */
 	bool layers;		     /* per-layer token lines too */
 	bool decisions;		     /* decision logs as text */
+	bool again;		     /* measure once more what is too noisy */
 	struct progress *progress;   /* NULL = silent; its total is the experiment's trial_count */
 	const volatile sig_atomic_t *stop; /* set by a signal: finish the runs at hand, export,
 					      ECANCELED; NULL = never */

@@ -79,6 +79,17 @@ out:
 	return err->code;
 }
 
+/* A resolved config alone says how good its forecast is: what a calibration checked stays with it. */
+static int checks_keep(struct trial *trial, const struct ynode *profile, struct err *err)
+{
+	const struct ynode *checks = ynode_get(profile, "checks");
+
+	if (!checks || checks->kind != YNODE_MAP)
+		return 0;
+	trial->checks = ynode_clone(checks);
+	return trial->checks ? 0 : err_nomem(err, "a profile's checks", sizeof(*checks));
+}
+
 static int read_device(struct trial *trial, const struct ynode *map, struct err *err)
 {
 	struct ynode *part;
@@ -91,8 +102,12 @@ static int read_device(struct trial *trial, const struct ynode *map, struct err 
 			  "device: an emulated device predicts nothing: name it with target: (or "
 			  "--set target=...), and give device: the profile that `flashcast "
 			  "calibrate --device` makes of it");
-	else if (device_read(&trial->device, part, err) == 0 && !trial->device.name[0])
-		config_name(trial->device.name, part->file);
+	else if (device_read(&trial->device, part, err) == 0) {
+		forecast_error_read(&trial->forecast, &trial->device.origin, part);
+		if (!trial->device.name[0])
+			config_name(trial->device.name, part->file);
+		(void)!checks_keep(trial, part, err);
+	}
 	ynode_free(part);
 	return err->code;
 }
@@ -198,6 +213,16 @@ static int put_model(struct ynode *map, const struct trial *trial, struct err *e
 	return put_made(map, "model.activity", param_write(&activity_table, &trial->activity), err);
 }
 
+static int put_device(struct ynode *map, struct trial *trial, struct err *err)
+{
+	struct ynode *checks = trial->checks;
+
+	if (put_made(map, "device", device_write(&trial->device), err))
+		return err->code;
+	trial->checks = NULL;
+	return checks ? ynode_put(map, "device.checks", checks, err) : 0;
+}
+
 static int put_target(struct ynode *map, const struct real_target *target, struct err *err)
 {
 	if (!target->is_emulated)
@@ -223,7 +248,7 @@ static int write_resolved(struct trial *trial, const struct ynode *map, struct e
 		return err_nomem(err, "a resolved config", sizeof(*out));
 	trial->resolved = out;
 	if (put_copy(out, "worlds", map, err) || put_model(out, trial, err) ||
-	    put_made(out, "device", device_write(&trial->device), err) ||
+	    put_device(out, trial, err) ||
 	    put_made(out, "policy", policy_config_write(&trial->policy), err) ||
 	    put_target(out, &trial->target, err) || put_copy(out, "figures", map, err))
 		return err->code;
@@ -312,7 +337,8 @@ int trial_read(struct trial *trial, const struct ynode *map, struct err *err)
 void trial_fini(struct trial *trial)
 {
 	ynode_free(trial->resolved);
-	trial->resolved = NULL;
+	ynode_free(trial->checks);
+	trial->resolved = trial->checks = NULL;
 }
 
 void token_list_fini(struct token_list *list)

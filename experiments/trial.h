@@ -4,6 +4,7 @@
 #define FLASH_TRIAL_H
 
 #include "device.h"
+#include "forecast_error.h"
 #include "policy.h"
 #include "real_emulated.h"
 #include "results.h"
@@ -31,8 +32,10 @@ struct trial {
 	struct trial_run run;
 	struct model model;
 	struct activity activity;
-	bool has_activity;    /* the model YAML has one */
-	struct device device; /* the profile that sim predicts with */
+	bool has_activity;		/* the model YAML has one */
+	struct device device;		/* the profile that sim predicts with */
+	struct forecast_error forecast; /* of that profile */
+	struct ynode *checks;		/* of that profile, until they stand in 'resolved' */
 	struct policy_config policy;
 	struct real_target target;
 };
@@ -89,16 +92,16 @@ MUST_CHECK int trial_real_repeat(struct trial_real *real, struct result_row *row
 MUST_CHECK int trial_weights_digest(char digest[DIGEST_TEXT], const struct trial *trial,
 				    struct err *err);
 
-/* After the summary of a sim row: how far the prediction may be off, from its profile's own errors,
- * into spread_frac: the flash fit's on the share that waits for flash, the noise floor of the
- * measurements on the rest. */
+/* After the summary of a sim row: how far the prediction may be off, from its profile's own errors
+ * (forecast_error.h), into total_ns_low, total_ns_high and spread_frac. */
 void trial_sim_uncertainty(struct result_row *row, const struct trial *trial);
 /* Means, quantiles, spread and noise floor of all repeats, from the token lines.
  *
  * With m_i the mean total of repeat i over the measured tokens, over n repeats: spread_frac is half
- * the 95 % interval of their mean (Student's t, n - 1 degrees) over that mean; noise_floor_frac is
+ * the 95 % interval of their mean (Student's t, n - 1 degrees) over that mean; total_ns_low and
+ * total_ns_high are where the median of the m_i lies by their order alone (order.h); noise_floor_frac is
  * the median of |m_2i - m_2i+1| / (their mean) over the pairs of successive repeats, a last odd one
- * left out.  Both need n >= 2, and the floor is worth judging by from n = 10 on
+ * left out.  All need n >= 2, and the floor is worth judging by from n = 10 on
  * (docs/costmodel.md), which compare.h asks for. */
 void trial_summarise(struct result_row *row, const struct token_list *list);
 

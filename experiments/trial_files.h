@@ -11,6 +11,12 @@
 #include "newfile.h"
 #include "trial.h"
 
+#include <limits.h>
+
+/* The folder that the trial's weights lie in: model_files, or its <weights>/ where `model synth` made several
+ * types.  EINVAL when the trial names none. */
+MUST_CHECK int trial_model_folder(char path[PATH_MAX], const struct trial *trial, struct err *err);
+
 MUST_CHECK int trial_config_write(const char *dir, const struct trial *trial, struct err *err);
 
 /* A log to be written into and then committed, or dropped. */

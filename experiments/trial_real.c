@@ -13,7 +13,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Foreign bytes over our own from which a repeat is thrown away: a twentieth of the disk's work
  * moves a mean by about as much as a good noise floor. */
@@ -23,24 +22,6 @@
  * both, and three times the spread that calibration saw. */
 #define PACE_SLOWER_LEAST 0.3
 #define PACE_SPREADS	  3
-
-/* `model synth` may have made several types, each in its own folder. */
-static int model_folder(char path[PATH_MAX], const struct trial *trial, struct err *err)
-{
-	const char *weights = weight_type_words[trial->policy.weights].text;
-	struct stat st;
-
-	if (!trial->run.model_files[0])
-		return err_set(
-			err, EINVAL,
-			"model_files is empty, expected a folder with %s's weights (make one: "
-			"flashcast model synth %s -o DIR, then --set model_files=DIR)",
-			trial->model.name, trial->model.name);
-	snprintf(path, PATH_MAX, "%s/%s", trial->run.model_files, weights);
-	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
-		snprintf(path, PATH_MAX, "%s", trial->run.model_files);
-	return 0;
-}
 
 static int folder_digest(char digest[DIGEST_TEXT], const char *folder, const struct trial *trial,
 			 struct err *err)
@@ -58,7 +39,7 @@ int trial_weights_digest(char digest[DIGEST_TEXT], const struct trial *trial, st
 {
 	char folder[PATH_MAX];
 
-	if (model_folder(folder, trial, err))
+	if (trial_model_folder(folder, trial, err))
 		return err->code;
 	return folder_digest(digest, folder, trial, err);
 }
@@ -146,7 +127,7 @@ int trial_real_open(struct trial_real **out, const struct trial *trial, struct t
 		return err_nomem(err, "a real trial", sizeof(*real));
 	real->trial = trial;
 	host_peak_reset();
-	if (model_folder(real->folder, trial, err) ||
+	if (trial_model_folder(real->folder, trial, err) ||
 	    folder_digest(real->weights_digest, real->folder, trial, err) ||
 	    trace_cache_get(cache, trial, &trace, err) ||
 	    policy_open(&real->policy, &trial->policy, &trial->model, trace, err) ||

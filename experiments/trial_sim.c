@@ -81,9 +81,5 @@ int trial_run_sim(struct result_row *row, struct token_list *list, const struct 
 
 void trial_sim_uncertainty(struct result_row *row, const struct trial *trial)
 {
-	const struct device_origin *origin = &trial->device.origin;
-	double io_share = row->io_wait_ns_per_token / row->total_ns_per_token;
-
-	row->spread_frac =
-		io_share * origin->flash_fit_error_frac + (1 - io_share) * origin->noise_floor_frac;
+	forecast_error_put(row, &trial->forecast, policy_demand(&trial->policy)->dense);
 }

@@ -108,23 +108,35 @@ static double spread_frac(const double *means, size_t count)
 	return gsl_cdf_tdist_Pinv(0.975, n - 1) * sqrt(squares / (n - 1) / n) / mean;
 }
 
-/* Overwrites 'means'. */
-static double noise_floor_frac(double *means, size_t count)
+/* 'gaps' has room for half as many. */
+static double noise_floor_frac(const double *means, double *gaps, size_t count)
 {
 	size_t pairs = count / 2;
 
 	for (size_t i = 0; i < pairs; i++) {
 		double a = means[2 * i], b = means[2 * i + 1];
 
-		means[i] = fabs(a - b) / ((a + b) / 2);
+		gaps[i] = fabs(a - b) / ((a + b) / 2);
 	}
-	order_sort(means, pairs);
-	return order_quantile(means, pairs, 0.5);
+	order_sort(gaps, pairs);
+	return order_quantile(gaps, pairs, 0.5);
+}
+
+/* What their scatter says; sorts 'means'. */
+static void summarise_repeats(struct result_row *row, double *means, double *gaps, size_t count)
+{
+	struct order_interval interval;
+
+	row->spread_frac = spread_frac(means, count);
+	row->noise_floor_frac = noise_floor_frac(means, gaps, count);
+	interval = order_median_interval(means, count);
+	row->total_ns_low = interval.low;
+	row->total_ns_high = interval.high;
 }
 
 void trial_summarise(struct result_row *row, const struct token_list *list)
 {
-	double *totals = malloc((list->count + 1) * sizeof(*totals));
+	double *totals = malloc((2 * list->count + 1) * sizeof(*totals));
 	size_t count = 0, repeats;
 
 	for (size_t i = 0; i < list->count; i++) {
@@ -143,8 +155,7 @@ void trial_summarise(struct result_row *row, const struct token_list *list)
 		repeats = repeat_means(totals, list);
 		row->repeats = repeats;
 		if (repeats >= 2) {
-			row->spread_frac = spread_frac(totals, repeats);
-			row->noise_floor_frac = noise_floor_frac(totals, repeats);
+			summarise_repeats(row, totals, totals + list->count, repeats);
 		}
 	}
 	free(totals);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* compare_words.c - the names, numbers and reasons that all printed forms of a comparison use */
+#include "compare_table.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+const char *const component_names[COMPONENT__COUNT] = {
+	[COMPONENT_IO] = "io",		 [COMPONENT_WAIT] = "io_wait", [COMPONENT_MEM] = "mem",
+	[COMPONENT_COMPUTE] = "compute", [COMPONENT_TOTAL] = "total",
+};
+
+const char *const component_titles[COMPONENT__COUNT] = {
+	[COMPONENT_IO] = "flash I/O",	 [COMPONENT_WAIT] = "I/O wait", [COMPONENT_MEM] = "memory",
+	[COMPONENT_COMPUTE] = "compute", [COMPONENT_TOTAL] = "total",
+};
+
+const char *const quantile_names[QUANTILE__COUNT] = {
+	[QUANTILE_P50] = "p50", [QUANTILE_P95] = "p95", [QUANTILE_P99] = "p99"};
+
+const char *compare_name(const struct comparison *pair)
+{
+	return pair->sim->trial[0] ? pair->sim->trial : pair->sim->policy;
+}
+
+const char *compare_why(char why[WHY_TEXT], const struct comparison *pair)
+{
+	uint64_t clean = compare_clean_repeats(pair->real);
+
+	why[0] = '\0';
+	if (pair->judged)
+		return why;
+	if (clean < COMPARE_REPEATS_MIN)
+		snprintf(why, WHY_TEXT, "%" PRIu64 " clean repeats, %d wanted", clean,
+			 COMPARE_REPEATS_MIN);
+	else
+		snprintf(why, WHY_TEXT, "noise above %.0f %%", 100 * COMPARE_NOISE_MAX);
+	return why;
+}
+
+double compare_dram_bytes(const struct result_row *row)
+{
+	return row->dram_weights_bytes == COL_NONE ? (double)NAN : (double)row->dram_weights_bytes;
+}
+
+const char *compare_cell(char text[CELL_TEXT], double value)
+{
+	if (isnan(value))
+		snprintf(text, CELL_TEXT, "-");
+	else if (fabs(value) >= 99.95)
+		snprintf(text, CELL_TEXT, "%.0f", value);
+	else
+		snprintf(text, CELL_TEXT, "%.*f", fabs(value) >= 9.995 ? 1 : 2, value);
+	return text;
+}
+
+const char *compare_percent(char text[CELL_TEXT], double frac, const char *sign)
+{
+	if (isnan(frac))
+		snprintf(text, CELL_TEXT, "-");
+	else
+		snprintf(text, CELL_TEXT, "%s%.1f", frac >= 0 ? sign : "", 100 * frac);
+	return text;
+}
