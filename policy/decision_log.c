@@ -56,13 +56,15 @@ static void digest_reads(struct digest *digest, const struct plan *plan)
 {
 	for (unsigned i = 0; i < plan->plane_count; i++) {
 		const struct read_plane *plane = &plan->planes[i];
-		bool same = same_slots(plan, i);
+		bool same = same_slots(plan, i), merged = plane->merge_bytes > 0;
 		const uint64_t facts[] = {plane->region,      plane->slot_bytes,
 					  plane->piece_bytes, plane->end_bytes,
 					  plane->slot_count,  plane->rows_per_slot,
-					  plane->row_stride,  same};
+					  plane->row_stride,  same + 2u * merged};
 
 		digest_add(digest, facts, sizeof(facts));
+		if (merged)
+			digest_add(digest, &plane->merge_bytes, sizeof(plane->merge_bytes));
 		if (!same)
 			digest_add(digest, plane->slots,
 				   bits_words(plane->slot_count) * sizeof(*plane->slots));
@@ -95,38 +97,37 @@ static void digest_plan(struct digest *digest, const struct plan *plan)
 	digest_reads(digest, plan);
 }
 
-/* " NAME 5,7,12-14": nothing when empty. */
-static void text_set(FILE *out, const char *name, const uint64_t *set, uint32_t count)
+/* " NAME 5,7,12-14": nothing when empty.  A run of more than 'most' is cut. */
+static void text_set(FILE *out, const char *name, const uint64_t *set, uint32_t count,
+		     uint32_t most)
 {
 	const char *comma = " ";
-	uint32_t i = set_next(set, 0, count);
+	uint32_t i = set_next(set, 0, count), end;
 
 	if (i == count)
 		return;
 	fprintf(out, " %s", name);
-	while (i < count) {
-		uint32_t last = i;
-
-		while (last + 1 < count && bits_get(set, last + 1))
-			last++;
-		if (last == i)
-			fprintf(out, "%s%" PRIu32, comma, i);
-		else
-			fprintf(out, "%s%" PRIu32 "-%" PRIu32, comma, i, last);
+	for (; i < count; i = set_next(set, end, count)) {
+		end = set_next_absent(set, i, most < count - i ? i + most : count);
+		fprintf(out, "%s%" PRIu32, comma, i);
+		if (end > i + 1)
+			fprintf(out, "-%" PRIu32, end - 1);
 		comma = ",";
-		i = set_next(set, last + 1, count);
 	}
 }
 
-/* " read bundle 2x16384", in smaller pieces "/4096"; slots of several rows by their numbers. */
+/* " read bundle 2x16384", in smaller pieces "/4096"; slots of several rows by their numbers, and
+ * where slots are merged, a number or range for each read. */
 static void text_plane(FILE *out, const struct read_plane *plane)
 {
 	fprintf(out, " read %s %" PRIu32 "x%" PRIu64, region_name(plane->region),
 		set_count(plane->slots, bits_words(plane->slot_count)), plane->slot_bytes);
 	if (plane->piece_bytes != plane->slot_bytes)
 		fprintf(out, "/%" PRIu64, plane->piece_bytes);
-	if (plane->rows_per_slot > 1)
-		text_set(out, "slots", plane->slots, plane->slot_count);
+	if (plane->merge_bytes)
+		text_set(out, "as", plane->slots, plane->slot_count, plane_merge_slots(plane));
+	else if (plane->rows_per_slot > 1)
+		text_set(out, "slots", plane->slots, plane->slot_count, UINT32_MAX);
 }
 
 /* " read attention 33x1048576+4096", "@8192" in front when it does not start at 0. */
@@ -153,9 +154,9 @@ static void text_plan(FILE *out, const struct plan *plan)
 	if (demand->kind == STEP_FFN)
 		fprintf(out, " demand %" PRIu32, demand->neuron_count);
 	if (plan->evict_count)
-		text_set(out, "evict", plan->evict, plan->neuron_total);
+		text_set(out, "evict", plan->evict, plan->neuron_total, UINT32_MAX);
 	if (plan->load_count)
-		text_set(out, "load", plan->load, plan->neuron_total);
+		text_set(out, "load", plan->load, plan->neuron_total, UINT32_MAX);
 	if (plan->stream_count)
 		fprintf(out, " stream %" PRIu32 "-%" PRIu32, plan->stream_first,
 			plan->stream_first + plan->stream_count - 1);

@@ -3,13 +3,14 @@
 #include "mechanism.h"
 
 const struct param_word read_engine_words[] = {
-	[READ_AUTO] = {"auto",
-		       "what the place to run names: emulated for an emulated device, else pread"},
+	[READ_AUTO] = {"auto", "what the place to run names: emulated for an emulated device, else "
+			       "io_uring, or pread where there is none"},
 	[READ_PREAD] = {"pread", "a pool of threads that read past the page cache (O_DIRECT)"},
 	[READ_IO_URING] = {"io_uring",
 			   "one thread and the kernel's rings, past the page cache (O_DIRECT)"},
-	[READ_MMAP] = {"mmap", "mapped files through the page cache: what people use; limit it by a "
-			       "memory cgroup"},
+	[READ_MMAP] = {"mmap",
+		       "mapped files through the page cache: what people use; limit it by a "
+		       "memory cgroup"},
 	[READ_EMULATED] =
 		{"emulated",
 		 "a device process that serves bytes from memory as a slower device would"},
@@ -43,7 +44,18 @@ const struct param_word decode_words[] = {
 };
 
 const struct param_word coalesce_words[] = {
-	[COALESCE_NONE] = {"none", "a gap between two reads is never read"},
+	[COALESCE_NONE] = {"none", "every slot is a read of its own"},
+	[COALESCE_GAP] = {"gap",
+			  "neighbours are one read; a gap of at most coalesce_gap between two is "
+			  "read with them and dropped"},
+	{0},
+};
+
+const struct param_word coalesce_gap_words[] = {
+	[COALESCE_GAP_AUTO] =
+		{"auto",
+		 "where one longer read is not slower than two, by the trial's device profile"},
+	[COALESCE_GAP_NONE] = {"none", "neighbours only"},
 	{0},
 };
 

@@ -19,15 +19,18 @@ const char *step_kind_name(enum step_kind kind)
 int plan_init(struct plan *plan, uint32_t neuron_total, struct err *err)
 {
 	size_t words = bits_words(neuron_total);
+	size_t sets_bytes = (2 + PLAN_PLANES) * words * sizeof(*plan->evict);
+	size_t bytes = sets_bytes + PLAN_CLASSES * sizeof(*plan->classes);
 
 	*plan = (struct plan){.neuron_total = neuron_total};
-	/* Every set is in one block, which plan->evict owns. */
-	plan->evict = calloc((2 + PLAN_PLANES) * words, sizeof(*plan->evict));
+	/* Sets and classes are in one block, which plan->evict owns. */
+	plan->evict = calloc(1, bytes);
 	if (!plan->evict)
-		return err_nomem(err, "a plan", (2 + PLAN_PLANES) * words * sizeof(*plan->evict));
+		return err_nomem(err, "a plan", bytes);
 	plan->load = plan->evict + words;
 	for (unsigned i = 0; i < PLAN_PLANES; i++)
 		plan->slots[i] = plan->load + (i + 1) * words;
+	plan->classes = (struct read_class *)(void *)(plan->load + (1 + PLAN_PLANES) * words);
 	return 0;
 }
 
@@ -48,6 +51,7 @@ void plan_reset(struct plan *plan, const struct demand *demand)
 		bits_clear(plan->load, plan->neuron_total);
 	empty.evict = plan->evict;
 	empty.load = plan->load;
+	empty.classes = plan->classes;
 	memcpy(empty.slots, plan->slots, sizeof(empty.slots));
 	*plan = empty;
 }
@@ -57,11 +61,33 @@ void plan_reads_init(struct plan_reads *it, const struct plan *plan)
 	*it = (struct plan_reads){.plan = plan};
 }
 
+/* A run of slots, or what is left of it: one read as far as merge_bytes goes. */
+static bool run_next(struct plan_reads *it, const struct read_plane *plane, struct flash_read *read)
+{
+	uint32_t first = set_next(plane->slots, (uint32_t)it->slot, plane->slot_count);
+	uint32_t most = plane->slot_count - first, end;
+
+	if (first == plane->slot_count)
+		return false;
+	if (most > plane_merge_slots(plane))
+		most = plane_merge_slots(plane);
+	end = set_next_absent(plane->slots, first, first + most);
+	read->region = plane->region;
+	read->offset = first * plane->slot_bytes;
+	read->bytes = end * plane->slot_bytes - read->offset;
+	if (read->bytes > plane->end_bytes - read->offset)
+		read->bytes = plane->end_bytes - read->offset;
+	it->slot = end;
+	return true;
+}
+
 static bool plane_next(struct plan_reads *it, const struct read_plane *plane,
 		       struct flash_read *read)
 {
 	uint64_t begin, end, left;
 
+	if (plane->merge_bytes)
+		return run_next(it, plane, read);
 	if (!it->within)
 		it->slot = set_next(plane->slots, (uint32_t)it->slot, plane->slot_count);
 	if (it->slot >= plane->slot_count)

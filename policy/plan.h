@@ -30,10 +30,14 @@ struct flash_read {
 };
 
 /* Equal slots of one region, some of them read.  Slot i is the slot_bytes at i * slot_bytes, the
- * last slot cut at end_bytes, and is read in pieces of piece_bytes, the last piece shorter. */
+ * last slot cut at end_bytes, and is read in pieces of piece_bytes, the last piece shorter.
+ *
+ * With merge_bytes, a multiple of slot_bytes, it is the other way round: a run of neighbouring slots
+ * of the set is one read, a longer run is cut every merge_bytes from its first slot on. */
 struct read_plane {
 	enum region region;
 	uint64_t slot_bytes, piece_bytes, end_bytes;
+	uint64_t merge_bytes; /* 0: no read holds more than one slot */
 	uint32_t slot_count;
 	uint32_t rows_per_slot; /* slot i carries rows i * rows_per_slot on, row_stride apart */
 	uint64_t row_stride;
@@ -51,7 +55,9 @@ struct read_class {
 	uint64_t bytes; /* of one read */
 	uint64_t count;
 };
-enum { PLAN_PLANES = 2, PLAN_STRETCHES = 2, PLAN_CLASSES = 6 };
+/* Runs of k different lengths need k (k + 1) / 2 slots, so that 262,144 neurons (model_params.h) make
+ * at most 723 in a plane; a few more are the last slot's, and those of pieces and stretches. */
+enum { PLAN_PLANES = 2, PLAN_STRETCHES = 2, PLAN_CLASSES = PLAN_PLANES * 725 + 2 * PLAN_STRETCHES };
 
 struct plan {
 	struct demand demand;
@@ -75,11 +81,17 @@ struct plan {
 	uint64_t *slots[PLAN_PLANES]; /* room for planes[].slots; owned like evict */
 
 	/* Sums over the reads. */
-	struct read_class classes[PLAN_CLASSES];
+	struct read_class *classes; /* room for PLAN_CLASSES; owned like evict */
 	unsigned class_count;
 	uint64_t read_count, read_bytes;
 	uint64_t needed_bytes; /* unpadded bytes of the loads; the rest of read_bytes is dropped */
 };
+
+/* Most slots of a plane that one read holds. */
+static inline uint32_t plane_merge_slots(const struct read_plane *plane)
+{
+	return plane->merge_bytes ? (uint32_t)(plane->merge_bytes / plane->slot_bytes) : 1;
+}
 
 MUST_CHECK int plan_init(struct plan *plan, uint32_t neuron_total, struct err *err);
 void plan_fini(struct plan *plan);

@@ -169,10 +169,47 @@ static int check_counts(const struct plan *plan, const struct policy *policy,
 	return rc;
 }
 
-/* The slots that are read are those of the loaded rows: none less, none more. */
-static int check_cover(const struct plan *plan, const struct read_plane *plane, struct err *err)
+static int bad_slot(const struct plan *plan, const struct read_plane *plane, size_t slot,
+		    const char *rule, struct err *err)
 {
-	uint64_t folded[WORDS_MAX];
+	return broken(err, plan, "slot %zu of %s is %s", slot, region_name(plane->region), rule);
+}
+
+/* Slots without a load are read only in a gap that the policy allows, between two slots with loads
+ * that the same read brings. */
+static int check_gaps(const struct plan *plan, const struct read_plane *plane,
+		      const uint64_t *needless, const struct read_rule *rule, struct err *err)
+{
+	uint32_t count = plane->slot_count, most = plane_merge_slots(plane);
+	uint32_t run = 0, end = 0; /* of the run of slots, and of the gap before */
+
+	for (uint32_t i = set_next(needless, 0, count); i < count;
+	     i = set_next(needless, end, count)) {
+		uint32_t back = i, first;
+
+		while (back > end && bits_get(plane->slots, back - 1))
+			back--;
+		if (back > end)
+			run = back;
+		first = i - (i - run) % most; /* of the read */
+		end = set_next_absent(needless, i, count);
+		if (end - i > reads_gap_slots(rule, plane->slot_bytes))
+			return bad_slot(plan, plane, i,
+					"read, expected no longer gap than coalesce_gap", err);
+		if (i == first || end == count || !bits_get(plane->slots, end) ||
+		    end - first >= most)
+			return bad_slot(plan, plane, i,
+					"read, expected loads on both sides of a gap in its read",
+					err);
+	}
+	return 0;
+}
+
+/* The slots that are read are those of the loaded rows, none less; none more but gaps. */
+static int check_cover(const struct plan *plan, const struct read_plane *plane,
+		       const struct read_rule *rule, struct err *err)
+{
+	uint64_t folded[WORDS_MAX], gaps[WORDS_MAX], any = 0;
 	const uint64_t *wanted = plan->load;
 	size_t words = bits_words(plan->neuron_total);
 
@@ -186,25 +223,27 @@ static int check_cover(const struct plan *plan, const struct read_plane *plane, 
 		uint64_t needless = plane->slots[w] & ~wanted[w];
 
 		if (unread)
-			return broken(err, plan,
-				      "slot %zu of %s is not read, expected a read for every load",
-				      w * 64 + (size_t)__builtin_ctzll(unread),
-				      region_name(plane->region));
-		if (needless)
-			return broken(err, plan,
-				      "slot %zu of %s is read, expected no read without a load",
-				      w * 64 + (size_t)__builtin_ctzll(needless),
-				      region_name(plane->region));
+			return bad_slot(plan, plane, w * 64 + (size_t)__builtin_ctzll(unread),
+					"not read, expected a read for every load", err);
+		if (needless && !rule->merge)
+			return bad_slot(plan, plane, w * 64 + (size_t)__builtin_ctzll(needless),
+					"read, expected no read without a load", err);
+		gaps[w] = needless;
+		any |= needless;
 	}
-	return 0;
+	return any ? check_gaps(plan, plane, gaps, rule, err) : 0;
 }
 
 static int check_plane(const struct plan *plan, const struct read_plane *plane,
-		       const struct region_shape *shape, uint64_t chunk, struct err *err)
+		       const struct region_shape *shape, const struct read_rule *rule,
+		       struct err *err)
 {
 	uint32_t rows = plane->rows_per_slot;
-	bool pieces = chunk != CHUNK_ROW && chunk < shape->row_stride;
+	uint64_t slot_bytes = rows * shape->row_stride, piece_bytes = slot_bytes;
 	int rc;
+
+	if (!rule->merge && rule->chunk != CHUNK_ROW && rule->chunk < shape->row_stride)
+		piece_bytes = rule->chunk;
 
 	if (!rows || !plane->piece_bytes || !plane->slots)
 		return broken(err, plan, "plane of %s without rows, pieces or slots",
@@ -212,12 +251,14 @@ static int check_plane(const struct plan *plan, const struct read_plane *plane,
 	rc = check_count(plan, "row_stride", plane->row_stride, shape->row_stride, err);
 	if (!rc)
 		rc = check_count(plan, "rows_per_slot", rows,
-				 reads_rows_per_slot(chunk, shape->row_stride), err);
+				 reads_rows_per_slot(rule->chunk, shape->row_stride), err);
 	if (!rc)
-		rc = check_count(plan, "piece_bytes", plane->piece_bytes,
-				 pieces ? chunk : rows * shape->row_stride, err);
+		rc = check_count(plan, "piece_bytes", plane->piece_bytes, piece_bytes, err);
 	if (!rc)
-		rc = check_count(plan, "slot_bytes", plane->slot_bytes, rows * shape->row_stride,
+		rc = check_count(plan, "slot_bytes", plane->slot_bytes, slot_bytes, err);
+	if (!rc)
+		rc = check_count(plan, "merge_bytes", plane->merge_bytes,
+				 rule->merge ? rule->most_bytes - rule->most_bytes % slot_bytes : 0,
 				 err);
 	if (!rc)
 		rc = check_count(plan, "slot_count", plane->slot_count,
@@ -232,6 +273,7 @@ static int check_planes(const struct plan *plan, const struct policy *policy, st
 {
 	const struct layout_ops *layout = policy_layout(policy_config_of(policy));
 	const struct region_shape *shapes = policy_region_shapes(policy);
+	const struct read_rule rule = read_rule_of(policy_config_of(policy));
 	unsigned expected = plan->load_count ? layout->region_count : 0;
 	int rc = check_count(plan, "plane_count", plan->plane_count, expected, err);
 
@@ -242,10 +284,9 @@ static int check_planes(const struct plan *plan, const struct policy *policy, st
 		if (plane->region != region)
 			return broken(err, plan, "plane of %s, expected %s",
 				      region_name(plane->region), region_name(region));
-		rc = check_plane(plan, plane, &shapes[region], policy_config_of(policy)->chunk,
-				 err);
+		rc = check_plane(plan, plane, &shapes[region], &rule, err);
 		if (!rc && (!i || plane->slots != plane[-1].slots))
-			rc = check_cover(plan, plane, err);
+			rc = check_cover(plan, plane, &rule, err);
 	}
 	return rc;
 }

@@ -19,6 +19,7 @@ struct policy {
 	const struct layout_ops *layout;
 	struct residency_env env;
 	struct region_shape shapes[REGION__COUNT];
+	struct read_rule rule;
 	void *demand_state;    /* NULL when it needs none */
 	void *residency_state; /* NULL when the demand is dense */
 	size_t residency_state_bytes;
@@ -106,6 +107,33 @@ static int check_chunks(const struct policy *policy, struct err *err)
 	return 0;
 }
 
+/* A read that may hold several slots holds at least one, and knows what gap it may hold. */
+static int check_merge(const struct policy *policy, struct err *err)
+{
+	const struct policy_config *config = policy->config;
+
+	if (!policy->rule.merge)
+		return 0;
+	if (config->coalesce_gap == COALESCE_GAP_AUTO)
+		return err_set(
+			err, EINVAL,
+			"policy %s: coalesce_gap: auto comes from a device profile, and there is "
+			"none here; give a size (16KiB), or none to join neighbours only",
+			config->name);
+	for (unsigned i = 0; i < policy->layout->region_count; i++) {
+		uint64_t stride = policy->shapes[policy->layout->regions[i]].row_stride;
+		uint64_t slot = reads_rows_per_slot(config->chunk, stride) * stride;
+
+		if (config->coalesce_most < slot)
+			return err_set(err, EINVAL,
+				       "policy %s: coalesce_most %llu B is less than one %s of "
+				       "%llu B",
+				       config->name, (unsigned long long)config->coalesce_most,
+				       slot > stride ? "chunk" : "row", (unsigned long long)slot);
+	}
+	return 0;
+}
+
 static int check_capacity(const struct policy *policy, struct err *err)
 {
 	const struct residency_env *env = &policy->env;
@@ -166,6 +194,19 @@ static int open_sparse(struct policy *policy, struct err *err)
 	return rc;
 }
 
+static int check_mechanisms(const struct policy *policy, struct err *err)
+{
+	const struct policy_config *config = policy->config;
+
+	if (config->overlap != OVERLAP_PIPELINE || config->store != STORE_REALLOC)
+		return 0;
+	return err_set(
+		err, EINVAL,
+		"policy %s: overlap pipeline brings rows in groups, and store realloc copies "
+		"all rows for each: give store compact or fill-hole",
+		config->name);
+}
+
 int policy_open(struct policy **out, const struct policy_config *config, const struct model *model,
 		const struct trace *trace, struct err *err)
 {
@@ -180,8 +221,9 @@ int policy_open(struct policy **out, const struct policy_config *config, const s
 	policy->layout = policy_layout(config);
 	for (int region = 0; region < REGION__COUNT; region++)
 		policy->shapes[region] = region_shape(config, model, (enum region)region);
+	policy->rule = read_rule_of(config);
 	find_env(policy);
-	if (check_chunks(policy, err) != 0)
+	if (check_mechanisms(policy, err) || check_chunks(policy, err) || check_merge(policy, err))
 		goto fail;
 	if (policy->demand->dense) {
 		policy->env.capacity_rows = policy->env.pinned_rows; /* rows stream past */
@@ -249,7 +291,7 @@ static int step_sparse(struct policy *policy, const uint64_t *resident, struct p
 	plan->load_count = set_count(plan->load, words);
 	plan->resident_before = set_count(resident, words);
 	plan->resident_count = plan->resident_before - plan->evict_count + plan->load_count;
-	reads_of_loads(plan, policy->layout, policy->shapes, policy->config->chunk);
+	reads_of_loads(plan, policy->layout, policy->shapes, &policy->rule);
 	return 0;
 }
 

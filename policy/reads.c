@@ -2,7 +2,7 @@
 /* reads.c - planes and stretches of a plan, and their sums in closed form */
 #include "reads.h"
 
-#include "mechanism.h"
+#include "policy.h"
 #include "sets.h"
 
 #include <assert.h>
@@ -12,6 +12,21 @@ uint32_t reads_rows_per_slot(uint64_t chunk, uint64_t row_stride)
 	if (chunk == CHUNK_ROW || chunk < 2 * row_stride)
 		return 1;
 	return (uint32_t)(chunk / row_stride);
+}
+
+struct read_rule read_rule_of(const struct policy_config *config)
+{
+	return (struct read_rule){
+		.chunk = config->chunk,
+		.merge = config->coalesce == COALESCE_GAP,
+		.gap_bytes = config->coalesce_gap,
+		.most_bytes = config->coalesce_most,
+	};
+}
+
+uint32_t reads_gap_slots(const struct read_rule *rule, uint64_t slot_bytes)
+{
+	return (uint32_t)(rule->gap_bytes / slot_bytes);
 }
 
 static void class_add(struct read_sums *sums, uint64_t bytes, uint64_t count)
@@ -49,20 +64,57 @@ static void plane_add(struct read_sums *sums, const struct read_plane *plane, ui
 		extents_add(sums, plane->end_bytes - last_begin, plane->piece_bytes, 1);
 }
 
-void reads_sum(struct read_sums *sums, const struct plan *plan)
+/* 'times': for planes that read the same. */
+static void runs_add(struct read_sums *sums, const struct read_plane *plane, uint64_t times)
+{
+	uint32_t count = plane->slot_count, most = plane_merge_slots(plane), end;
+
+	for (uint32_t i = set_next(plane->slots, 0, count); i < count;
+	     i = set_next(plane->slots, end, count)) {
+		uint64_t begin = i * plane->slot_bytes, bytes;
+
+		end = set_next_absent(plane->slots, i, most < count - i ? i + most : count);
+		bytes = end * plane->slot_bytes - begin;
+		if (bytes > plane->end_bytes - begin)
+			bytes = plane->end_bytes - begin;
+		class_add(sums, bytes, times);
+	}
+}
+
+/* Do two planes read the same slots at the same places? */
+static bool same_reads(const struct read_plane *a, const struct read_plane *b)
+{
+	return a->slots == b->slots && a->slot_count == b->slot_count &&
+	       a->slot_bytes == b->slot_bytes && a->end_bytes == b->end_bytes &&
+	       a->merge_bytes == b->merge_bytes;
+}
+
+static void planes_add(struct read_sums *sums, const struct plan *plan)
 {
 	uint64_t slots_read = 0;
 
-	*sums = (struct read_sums){0};
-	for (unsigned i = 0; i < plan->plane_count; i++) {
+	for (unsigned i = 0, times; i < plan->plane_count; i += times) {
 		const struct read_plane *plane = &plan->planes[i];
 
+		times = 1;
 		/* The two planes of layout split read the same set: count it once. */
-		if (!i || plane->slots != plane[-1].slots ||
-		    plane->slot_count != plane[-1].slot_count)
-			slots_read = set_count(plane->slots, bits_words(plane->slot_count));
-		plane_add(sums, plane, slots_read);
+		while (i + times < plan->plane_count && same_reads(plane, &plane[times]))
+			times++;
+		if (plane->merge_bytes) {
+			runs_add(sums, plane, times);
+			continue;
+		}
+		slots_read = set_count(plane->slots, bits_words(plane->slot_count));
+		for (unsigned same = 0; same < times; same++)
+			plane_add(sums, &plane[same], slots_read);
 	}
+}
+
+void reads_sum(struct read_sums *sums, const struct plan *plan)
+{
+	sums->class_count = 0;
+	sums->count = sums->bytes = 0;
+	planes_add(sums, plan);
 	for (unsigned i = 0; i < plan->stretch_count; i++)
 		extents_add(sums, plan->stretches[i].bytes, plan->stretches[i].piece_bytes, 1);
 }
@@ -72,31 +124,43 @@ static void sums_put(struct plan *plan)
 	struct read_sums sums;
 
 	reads_sum(&sums, plan);
-	memcpy(plan->classes, sums.classes, sizeof(plan->classes));
+	memcpy(plan->classes, sums.classes, sums.class_count * sizeof(*plan->classes));
 	plan->class_count = sums.class_count;
 	plan->read_count = sums.count;
 	plan->read_bytes = sums.bytes;
 }
 
-static struct read_plane plane_make(enum region region, uint64_t row_stride, uint64_t chunk,
-				    uint32_t neuron_total)
+static struct read_plane plane_make(enum region region, uint64_t row_stride,
+				    const struct read_rule *rule, uint32_t neuron_total)
 {
-	uint32_t rows = reads_rows_per_slot(chunk, row_stride);
-	bool pieces = chunk != CHUNK_ROW && chunk < row_stride;
+	uint32_t rows = reads_rows_per_slot(rule->chunk, row_stride);
+	bool pieces = !rule->merge && rule->chunk != CHUNK_ROW && rule->chunk < row_stride;
+	uint64_t slot_bytes = rows * row_stride;
 
 	return (struct read_plane){
 		.region = region,
-		.slot_bytes = rows * row_stride,
-		.piece_bytes = pieces ? chunk : rows * row_stride,
+		.slot_bytes = slot_bytes,
+		.piece_bytes = pieces ? rule->chunk : slot_bytes,
 		.end_bytes = neuron_total * row_stride,
+		.merge_bytes = rule->merge ? rule->most_bytes / slot_bytes * slot_bytes : 0,
 		.slot_count = (neuron_total + rows - 1) / rows,
 		.rows_per_slot = rows,
 		.row_stride = row_stride,
 	};
 }
 
+/* The slots of the loads, and the gaps between them that are read too. */
+static void slots_make(uint64_t *slots, const struct plan *plan, const struct read_plane *plane,
+		       const struct read_rule *rule)
+{
+	set_fold(slots, plan->load, bits_words(plan->neuron_total), plane->rows_per_slot);
+	if (rule->merge)
+		set_close_gaps(slots, plane->slot_count, reads_gap_slots(rule, plane->slot_bytes),
+			       plane_merge_slots(plane));
+}
+
 void reads_of_loads(struct plan *plan, const struct layout_ops *layout,
-		    const struct region_shape *shapes, uint64_t chunk)
+		    const struct region_shape *shapes, const struct read_rule *rule)
 {
 	assert(layout->region_count <= PLAN_PLANES);
 	if (!plan->load_count)
@@ -105,12 +169,12 @@ void reads_of_loads(struct plan *plan, const struct layout_ops *layout,
 		enum region region = layout->regions[i];
 		struct read_plane *plane = &plan->planes[i];
 
-		*plane = plane_make(region, shapes[region].row_stride, chunk, plan->neuron_total);
-		if (i && plane->rows_per_slot == plane[-1].rows_per_slot) {
+		*plane = plane_make(region, shapes[region].row_stride, rule, plan->neuron_total);
+		if (i && plane->rows_per_slot == plane[-1].rows_per_slot &&
+		    plane->slot_bytes == plane[-1].slot_bytes) {
 			plane->slots = plane[-1].slots;
 		} else {
-			set_fold(plan->slots[i], plan->load, bits_words(plan->neuron_total),
-				 plane->rows_per_slot);
+			slots_make(plan->slots[i], plan, plane, rule);
 			plane->slots = plan->slots[i];
 		}
 		plan->needed_bytes += plan->load_count * shapes[region].row_bytes;

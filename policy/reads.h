@@ -8,6 +8,11 @@
  *  - chunk >= 2s: a slot is floor(chunk / s) neighbouring rows in one piece, neighbours that were
  *    not loaded are read and dropped; the last slot is cut at d_ffn rows.
  *
+ * Coalesced, reads are made of whole slots, from the first that is needed on: a read takes the next
+ * needed slot too when the gap before it is at most gap_bytes and it still fits into most_bytes.  So
+ * no read begins or ends with a gap, and there are never more reads than slots that are needed.  A
+ * chunk below a row is a row then.
+ *
  * Dense steps are stretches in pieces of dense_chunk. */
 #ifndef FLASH_READS_H
 #define FLASH_READS_H
@@ -23,7 +28,17 @@ struct region_shape {
 	uint64_t row_bytes, row_stride; /* FFN regions only */
 };
 
-/* Sums over the planes and stretches of a plan, in closed form. */
+/* In what requests sparse reads are made; the keys of a policy. */
+struct read_rule {
+	uint64_t chunk;
+	bool merge; /* coalesce gap; else the rest is not looked at */
+	uint64_t gap_bytes, most_bytes;
+};
+struct policy_config;
+struct read_rule read_rule_of(const struct policy_config *config);
+
+/* Sums over the planes and stretches of a plan: in closed form, or run by run where slots are
+ * merged. */
 struct read_sums {
 	struct read_class classes[PLAN_CLASSES];
 	unsigned class_count;
@@ -33,7 +48,7 @@ void reads_sum(struct read_sums *sums, const struct plan *plan);
 
 /* The reads that bring plan->load. 'shapes' is indexed by region. */
 void reads_of_loads(struct plan *plan, const struct layout_ops *layout,
-		    const struct region_shape *shapes, uint64_t chunk);
+		    const struct region_shape *shapes, const struct read_rule *rule);
 /* The reads that bring rows [plan->stream_first, + stream_count). */
 void reads_of_stream(struct plan *plan, const struct layout_ops *layout,
 		     const struct region_shape *shapes, uint64_t dense_chunk);
@@ -43,5 +58,7 @@ void reads_of_region(struct plan *plan, enum region region, const struct region_
 
 /* Rows that one slot carries at a chunk size. */
 uint32_t reads_rows_per_slot(uint64_t chunk, uint64_t row_stride);
+/* Longest gap that is closed, in slots. */
+uint32_t reads_gap_slots(const struct read_rule *rule, uint64_t slot_bytes);
 
 #endif

@@ -42,18 +42,31 @@ uint32_t set_count(const uint64_t *set, size_t words)
 	return HAVE_POPCNT() ? count_fast(set, words) : count_portably(set, words);
 }
 
-uint32_t set_next(const uint64_t *set, uint32_t start, uint32_t end)
+void set_put_range(uint64_t *set, uint32_t first, uint32_t end)
 {
-	for (uint32_t i = start; i < end;) {
-		uint64_t rest = set[i / 64] >> (i % 64);
+	for (uint32_t i = first; i < end; i = (i | 63) + 1) {
+		uint64_t bits = UINT64_MAX << (i % 64);
 
-		if (rest) {
-			i += (uint32_t)__builtin_ctzll(rest);
-			return i < end ? i : end;
-		}
-		i = (i | 63) + 1;
+		if (end - i < 64 - i % 64)
+			bits &= (UINT64_C(1) << end % 64) - 1;
+		set[i / 64] |= bits;
 	}
-	return end;
+}
+
+void set_close_gaps(uint64_t *set, uint32_t count, uint32_t gap, uint32_t most)
+{
+	uint32_t first = 0, behind = 0; /* the run at hand is [first, behind) */
+
+	/* What is set here lies before the bits that are still to come. */
+	BITS_EACH (set, count, bit) {
+		uint32_t i = (uint32_t)bit;
+
+		if (behind == 0 || i - behind > gap || i - first >= most)
+			first = i;
+		else if (i > behind)
+			set_put_range(set, behind, i);
+		behind = i + 1;
+	}
 }
 
 /* The even bits of a word, in its low half. */

@@ -17,6 +17,40 @@ uint32_t set_count(const uint64_t *set, size_t words);
 void set_fold(uint64_t *to, const uint64_t *from, size_t words, uint32_t group);
 
 /* The first set bit at or after 'start', or 'end' when there is none below it. */
-uint32_t set_next(const uint64_t *set, uint32_t start, uint32_t end);
+static inline uint32_t set_next(const uint64_t *set, uint32_t start, uint32_t end)
+{
+	for (uint32_t i = start; i < end; i = (i | 63) + 1) {
+		uint64_t rest = set[i / 64] >> (i % 64);
+
+		if (rest) {
+			i += (uint32_t)__builtin_ctzll(rest);
+			return i < end ? i : end;
+		}
+	}
+	return end;
+}
+
+/* The first bit at or after 'start' that is not set, or 'end' when there is none below it. */
+static inline uint32_t set_next_absent(const uint64_t *set, uint32_t start, uint32_t end)
+{
+	for (uint32_t i = start; i < end; i = (i | 63) + 1) {
+		uint64_t rest = ~set[i / 64] >> (i % 64);
+
+		if (rest) {
+			i += (uint32_t)__builtin_ctzll(rest);
+			return i < end ? i : end;
+		}
+	}
+	return end;
+}
+
+/* Set the bits [first, end). */
+void set_put_range(uint64_t *set, uint32_t first, uint32_t end);
+
+/* Close gaps, from the first bit on: a stretch of at most 'gap' absent bits is set when the bit behind
+ * it is less than 'most' bits behind the one that the run began with.  A run without gaps may be
+ * longer than 'most'; it is taken to begin anew every 'most' bits.  most >= 1; bits at and past
+ * 'count' are not set. */
+void set_close_gaps(uint64_t *set, uint32_t count, uint32_t gap, uint32_t most);
 
 #endif

@@ -30,6 +30,12 @@ static const struct {
 	{"chunk-12KiB", "{demand: oracle, window: 2, layout: bundle, chunk: 12KiB}"},
 	{"chunk-32KiB", "{demand: oracle, window: 2, layout: bundle, chunk: 32KiB}"},
 	{"chunk-80KiB", "{demand: oracle, window: 2, layout: bundle, chunk: 80KiB}"},
+	{"coalesce",
+	 "{demand: noisy, window: 2, layout: bundle, coalesce: gap, coalesce_gap: 80KiB, "
+	 "coalesce_most: 128KiB}"},
+	{"coalesce-chunk-32KiB",
+	 "{demand: oracle, window: 2, layout: split, chunk: 32KiB, coalesce: gap, coalesce_gap: "
+	 "none}"},
 	{"chunk-1MiB", "{demand: oracle, residency: none, layout: split, chunk: 1MiB}"},
 };
 
@@ -190,6 +196,11 @@ static void other_piece(struct plan *plan)
 	plan->planes[1].piece_bytes /= 2;
 }
 
+static void other_merge(struct plan *plan)
+{
+	plan->planes[1].merge_bytes = 1048576;
+}
+
 static void other_region(struct plan *plan)
 {
 	plan->planes[0].region = REGION_BUNDLE;
@@ -201,8 +212,8 @@ static void other_resident(struct plan *plan)
 }
 
 static void (*const changes[])(struct plan *plan) = {
-	later_token, other_layer,	 other_kind,  other_load,   other_evict,
-	other_slots, other_second_slots, other_piece, other_region, other_resident,
+	later_token,	    other_layer, other_kind,  other_load,   other_evict,    other_slots,
+	other_second_slots, other_piece, other_merge, other_region, other_resident,
 };
 
 static void plan_hash(char hash[DIGEST_TEXT], void (*change)(struct plan *plan))

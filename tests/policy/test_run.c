@@ -501,6 +501,7 @@ END_TEST
 static void tamper_over_capacity(void *arg, struct plan *plan)
 {
 	const struct policy *policy = arg;
+	const struct read_rule rule = read_rule_of(policy_config_of(policy));
 
 	if (!is_target(plan))
 		return;
@@ -511,7 +512,7 @@ static void tamper_over_capacity(void *arg, struct plan *plan)
 	plan->resident_count = plan->resident_before + plan->load_count;
 	plan->needed_bytes = 0;
 	reads_of_loads(plan, policy_layout(policy_config_of(policy)), policy_region_shapes(policy),
-		       CHUNK_ROW);
+		       &rule);
 }
 
 static void remember_and_overfill(void *arg, struct plan *plan)

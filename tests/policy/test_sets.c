@@ -49,6 +49,37 @@ START_TEST(test_next_finds_every_bit_and_no_other)
 }
 END_TEST
 
+START_TEST(test_next_absent_finds_every_clear_bit_and_no_other)
+{
+	struct rng rng = {(uint64_t)_i};
+	uint64_t set[WORDS];
+	uint32_t found = BITS - 7;
+
+	draw(set, WORDS, &rng, 1 + (unsigned)_i);
+	for (size_t w = 0; w < WORDS; w++)
+		set[w] = ~set[w];
+	for (uint32_t start = BITS - 7; start-- > 0;) {
+		if (!bits_get(set, start))
+			found = start;
+		ck_assert_uint_eq(set_next_absent(set, start, BITS - 7), found);
+	}
+}
+END_TEST
+
+START_TEST(test_a_range_is_set_and_nothing_beside_it)
+{
+	for (uint32_t first = 0; first < 200; first++)
+		for (uint32_t end = first; end <= 200; end++) {
+			uint64_t set[4] = {0};
+
+			set_put_range(set, first, end);
+			ck_assert_uint_eq(set_count(set, 4), end - first);
+			ck_assert_uint_eq(set_next(set, 0, 256), end > first ? first : 256);
+			ck_assert_uint_eq(set_next_absent(set, first, 256), end);
+		}
+}
+END_TEST
+
 static const uint32_t groups[] = {1,  2,  3,   4,   5,	 7,    8,    16,  32,
 				  56, 64, 100, 128, 256, 2048, BITS, 4096};
 
@@ -99,6 +130,8 @@ int main(void)
 
 	tcase_add_loop_test(tc, test_a_count_is_the_sum_of_its_bits, 0, 10);
 	tcase_add_loop_test(tc, test_next_finds_every_bit_and_no_other, 0, 9);
+	tcase_add_loop_test(tc, test_next_absent_finds_every_clear_bit_and_no_other, 0, 9);
+	tcase_add_test(tc, test_a_range_is_set_and_nothing_beside_it);
 	tcase_add_loop_test(tc, test_a_fold_is_set_where_any_of_its_group_is, 0,
 			    (int)(sizeof(groups) / sizeof(*groups)));
 	tcase_add_test(tc, test_a_fold_is_exact_in_the_widest_layer);

@@ -125,7 +125,7 @@ static const struct plan sparse = {
 	.load_count = 3,
 	.resident_before = 12,
 	.resident_count = 11,
-	.classes = {{.bytes = 512, .count = 3}},
+	.classes = (struct read_class[]){{.bytes = 512, .count = 3}},
 	.class_count = 1,
 	.read_count = 3,
 	.read_bytes = 3 * 512,
@@ -236,7 +236,8 @@ START_TEST(test_a_dense_step_multiplies_everything_and_leaves_the_store_alone)
 			    .resident_count = 64,
 			    .stream_first = 64,
 			    .stream_count = 64,
-			    .classes = {{.bytes = 8192, .count = 4}, {.bytes = 512, .count = 1}},
+			    .classes = (struct read_class[]){{.bytes = 8192, .count = 4},
+							     {.bytes = 512, .count = 1}},
 			    .class_count = 2,
 			    .read_count = 5,
 			    .read_bytes = 4 * 8192 + 512};
