@@ -7,13 +7,14 @@
 #include "fit_points.h"
 #include "json_config.h"
 #include "newfile.h"
+#include "real_read.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct calibrate_args {
-	const char *dir, *device, *out, *name, *fit;
+	const char *engine, *dir, *device, *out, *name, *fit;
 	struct arg_list hold;
 	uint64_t threads, seed;
 	double budget_ns;
@@ -65,6 +66,7 @@ static int run_calibrate(const struct calibrate_args *args, struct err *err)
 	struct calibrate_options options = {
 		.model_dir = args->dir,
 		.target = &target,
+		.engine = READ_AUTO,
 		.threads = args->threads ? (unsigned)args->threads : cores_usable(),
 		.seconds = args->budget_ns / 1e9,
 		.seed = args->seed,
@@ -79,7 +81,13 @@ static int run_calibrate(const struct calibrate_args *args, struct err *err)
 			"--dir MODEL is missing: the synthesised model whose files are read");
 	if (!args->out)
 		return err_set(err, EINVAL, "-o FILE is missing: the device profile to write");
-	if (target_load(&target, args->device, err) || check_writable(args->out, err))
+	if (reader_engine_named(&options.engine, args->engine, err) ||
+	    target_load(&target, args->device, err))
+		return err->code;
+	if (target.is_emulated && options.engine != READ_AUTO)
+		return err_set(err, EINVAL, "--engine %s: an emulated device has its own",
+			       args->engine);
+	if (check_writable(args->out, err))
 		return err->code;
 	progress.line = progress_open("calibrate", 2); /* flash, then the engine's steps */
 	(void)!calibrate(&options, args->out, args->json ? NULL : stdout, err);
@@ -121,12 +129,16 @@ out:
 
 int verb_calibrate(int argc, char **argv, struct err *err)
 {
-	struct calibrate_args got = {.name = "this-host", .seed = 1, .budget_ns = 30e9};
+	struct calibrate_args got = {
+		.engine = "auto", .name = "this-host", .seed = 1, .budget_ns = 30e9};
 	const struct opt opts[] = {
 		{"dir", 'd', OPT_TEXT, &got.dir, "MODEL",
 		 "folder that `model synth` made; its FFN file is what is read", 0, 0},
 		{"device", 0, OPT_TEXT, &got.device, "DEVICE",
 		 "an emulated device (name or YAML); without it the disk under MODEL", 0, 0},
+		{"engine", 0, OPT_TEXT, &got.engine, "ENGINE",
+		 "how the disk is read: auto (what a run would take), pread, io_uring or mmap", 0,
+		 0},
 		{"out", 'o', OPT_TEXT, &got.out, "FILE", "the device profile to write", 0, 0},
 		{"name", 0, OPT_TEXT, &got.name, "NAME", "of the profile; default this-host", 0, 0},
 		{"threads", 't', OPT_COUNT, &got.threads, "N",

@@ -11,6 +11,7 @@
 #include "plan.h"
 #include "real_model.h"
 #include "real_probe.h"
+#include "real_read.h"
 
 #include <errno.h>
 #include <math.h>
@@ -94,6 +95,7 @@ static int measure_flash(struct calibration *c, const struct calibrate_options *
 		.model_dir = options->model_dir,
 		.layout = &layout_bundle,
 		.target = options->target,
+		.engine = options->engine,
 		.sizes = sizes,
 		.size_count = size_count,
 		.in_flight = grid_in_flight,
@@ -419,7 +421,10 @@ static void describe_origin(struct calibration *c, const struct calibrate_option
 		isfinite(c->fit.cv_error_frac) ? c->fit.cv_error_frac : c->fit.error_frac;
 	snprintf(origin->source, sizeof(origin->source), "%s", options->target->name);
 	snprintf(origin->read_engine, sizeof(origin->read_engine), "%s",
-		 options->target->is_emulated ? "emulated" : "pread");
+		 read_engine_words[options->engine == READ_AUTO
+					   ? reader_engine_auto(options->target->is_emulated)
+					   : options->engine]
+			 .text);
 	origin->pace_bytes_per_s = c->host.pace_bytes_per_s;
 	origin->pace_spread_frac = c->host.pace_spread_frac;
 	if (stat(real_model_path(rm, 1), &st) == 0)

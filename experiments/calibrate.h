@@ -8,6 +8,7 @@
 #define FLASH_CALIBRATE_H
 
 #include "device.h"
+#include "mechanism.h"
 #include "real_emulated.h"
 
 #include <stdio.h>
@@ -15,6 +16,7 @@
 struct calibrate_options {
 	const char *model_dir; /* a synthesised model: its FFN file is what is read */
 	const struct real_target *target;
+	enum read_engine engine; /* of the disk; READ_AUTO: what a run would take */
 	unsigned threads; /* compute threads, as trials will use */
 	double seconds;	  /* budget for all of it */
 	uint64_t seed;

@@ -5,6 +5,7 @@
 #include "configs.h"
 #include "flash_version.h"
 #include "real_probe.h"
+#include "real_read.h"
 #include "trial_books.h"
 
 #include <assert.h>
@@ -386,7 +387,7 @@ static void describe_policy(struct result_row *row, const struct trial *trial)
 	unsigned engine = config->read_engine;
 
 	if (engine == READ_AUTO)
-		engine = trial->target.is_emulated ? READ_EMULATED : READ_PREAD;
+		engine = reader_engine_auto(trial->target.is_emulated);
 	put_text(row->policy, config->name);
 	put_text(row->weights, weight_type_words[config->weights].text);
 	describe_demand(row, config);

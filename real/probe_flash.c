@@ -103,7 +103,8 @@ static int open_lane(struct probe *probe, unsigned i, struct err *err)
 	const unsigned in_flight = options->in_flight[i];
 	struct lane *lane = &probe->lanes[i];
 	struct reader_options reader = {
-		.engine = target->is_emulated ? READ_EMULATED : READ_PREAD,
+		.engine = options->engine == READ_AUTO ? reader_engine_auto(target->is_emulated)
+						       : options->engine,
 		.in_flight = in_flight,
 		.emulated = target->is_emulated ? &target->emulated : NULL,
 		.seed = rng_mix(options->seed + i),

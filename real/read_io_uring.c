@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUFFERS = 64, TRIES = 64 };
+enum { BUFFERS = 1024, TRIES = 64 };
 /* The kernel registers at most 1 GiB at once. */
 static const uint64_t buffer_most_bytes = UINT64_C(1) << 30;
 
@@ -53,7 +53,7 @@ struct uring_reader {
 	struct io_uring ring;
 	bool opened, has_buffer_table;
 	struct buffer buffers[BUFFERS];
-	unsigned buffer_count;
+	unsigned buffer_count, buffer_last; /* the last one read into, likely the next too */
 	struct slot *slots;
 	uint32_t *free_places; /* of slots; free_count of them */
 	unsigned free_count;
@@ -125,12 +125,23 @@ static void register_buffer(struct uring_reader *u, const struct buffer *fresh)
 	}
 }
 
-/* The registered buffer that holds all of it; -1: none. */
-static int find_buffer(const struct uring_reader *u, const unsigned char *at, uint32_t bytes)
+static bool holds(const struct buffer *buffer, const unsigned char *at, uint32_t bytes)
 {
-	for (unsigned i = 0; i < u->buffer_count; i++)
-		if (at >= u->buffers[i].at && at + bytes <= u->buffers[i].at + u->buffers[i].bytes)
+	return at >= buffer->at && at + bytes <= buffer->at + buffer->bytes;
+}
+
+/* The registered buffer that holds all of it; -1: none. */
+static int find_buffer(struct uring_reader *u, const unsigned char *at, uint32_t bytes)
+{
+	unsigned i = u->buffer_last;
+
+	if (i < u->buffer_count && holds(&u->buffers[i], at, bytes))
+		return (int)i;
+	for (i = 0; i < u->buffer_count; i++)
+		if (holds(&u->buffers[i], at, bytes)) {
+			u->buffer_last = i;
 			return (int)i;
+		}
 	return -1;
 }
 

@@ -27,7 +27,8 @@ struct probe_flash_options {
 				  read */
 	const struct layout_ops *layout;
 	const struct real_target *target;
-	const uint64_t *sizes; /* request sizes, multiples of the alignment */
+	enum read_engine engine; /* of the disk; READ_AUTO: what a run would take */
+	const uint64_t *sizes;	 /* request sizes, multiples of the alignment */
 	unsigned size_count;
 	const unsigned *in_flight;
 	unsigned in_flight_count;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* real_read.c - what all read engines share: files, alignment, memory, the checks at the door */
 #define _GNU_SOURCE
+#include "huge_pages.h"
 #include "read_engine.h"
 
 #include <assert.h>
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 enum { ALIGN_LEAST = 512, ALIGN_PAGE = 4096, IN_FLIGHT_MAX = 4096 };
-enum { READER_STACK = 64 * 1024 };
+enum { READER_STACK = 64 * 1024, HUGE_LEAST = 4 << 20 };
 
 static const struct read_engine_ops *engine_ops(enum read_engine engine)
 {
@@ -136,12 +137,17 @@ void *reader_map(struct reader *reader, size_t bytes)
 	if (!memory)
 		return NULL;
 	memory->bytes = bytes ? bytes : 1;
-	memory->at = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	memory->at = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 	if (memory->at == MAP_FAILED) {
 		free(memory);
 		return NULL;
 	}
+	/* Rows that land here are multiplied here.  A buffer that no large page fits into stays as
+	 * small as it was asked for. */
+	if (memory->bytes >= HUGE_LEAST)
+		huge_pages_hint(memory->at, memory->bytes);
+	memset(memory->at, 0, memory->bytes);
 	memory->next = reader->memory;
 	reader->memory = memory;
 	return memory->at;
@@ -255,7 +261,26 @@ bool reader_engine_works(enum read_engine engine)
 
 enum read_engine reader_engine_auto(bool is_emulated)
 {
-	return is_emulated ? READ_EMULATED : READ_PREAD;
+	if (is_emulated)
+		return READ_EMULATED;
+	return reader_engine_works(READ_IO_URING) ? READ_IO_URING : READ_PREAD;
+}
+
+int reader_engine_named(enum read_engine *engine, const char *name, struct err *err)
+{
+	char all[128] = "";
+
+	for (unsigned i = 0; read_engine_words[i].text; i++) {
+		const size_t used = strlen(all);
+
+		if (strcmp(read_engine_words[i].text, name) == 0) {
+			*engine = (enum read_engine)i;
+			return 0;
+		}
+		snprintf(all + used, sizeof(all) - used, "%s%s", i ? ", " : "",
+			 read_engine_words[i].text);
+	}
+	return err_set(err, EINVAL, "read engine '%s' is none of %s", name, all);
 }
 
 size_t reader_align(const struct reader *reader)

@@ -135,16 +135,16 @@ static int choose_engine(struct real_world *real, struct err *err)
 			"overlap pipeline and store fill-hole are not built in the real world");
 	real->engine = asked;
 	if (asked == READ_AUTO)
-		real->engine = emulated ? READ_EMULATED : READ_PREAD;
+		real->engine = reader_engine_auto(emulated);
 	if (asked == READ_EMULATED && !emulated)
 		return err_set(
 			err, EINVAL,
 			"read_engine: emulated, but the target is the disk; name a device with "
 			"an `emulated:` mapping as target");
-	if (asked == READ_PREAD && emulated)
+	if ((asked == READ_PREAD || asked == READ_IO_URING || asked == READ_MMAP) && emulated)
 		return err_set(err, EINVAL,
-			       "read_engine: pread, but the target '%s' is an emulated device",
-			       real->options.target->name);
+			       "read_engine: %s, but the target '%s' is an emulated device",
+			       read_engine_words[asked].text, real->options.target->name);
 	return 0;
 }
 
@@ -422,10 +422,10 @@ int real_world_reconcile(struct real_world *real, struct err *err)
 {
 	uint64_t now, outside, slack = 0;
 
-	if (!real->outside_known)
-		return err_set(err, ENOTSUP, "no outside count of bytes read on this host");
 	if (reader_outside_count(real->reader, &now, err))
 		return err->code;
+	if (!real->outside_known)
+		return err_set(err, ENOTSUP, "no outside count of bytes read on this host");
 	outside = now - real->outside_before_bytes - real->excused_bytes;
 	/* The kernel counts its own reads of block maps, and pages of our program, with ours; a
 	 * device process counts nothing else. */
