@@ -6,7 +6,7 @@
 #include "configs.h"
 #include "cores.h"
 #include "gguf.h"
-#include "real_model.h"
+#include "real_files.h"
 #include "real_probe.h"
 #include "yaml.h"
 
@@ -30,20 +30,17 @@ static int read_policy(struct policy_config *config, const struct live_args *arg
 	return err->code;
 }
 
-static int read_model(struct live_session *session, const char *dir, struct err *err)
+int model_tokenizer_read(struct tokenizer **tokenizer, const char *dir, struct err *err)
 {
-	struct real_model *rm;
 	struct gguf *gguf = NULL;
+	char *path = file_path(dir, NULL);
 
-	if (real_model_open(&rm, dir, policy_layout(&session->config), NULL, err))
-		return err->code;
-	session->model = *real_model_shape(rm);
-	session->weights = real_model_weights(rm);
-	if (!gguf_open(&gguf, real_model_path(rm, 0), err) &&
-	    tokenizer_read_gguf(&session->tokenizer, gguf, err) == ENOENT)
+	if (!path)
+		return err_nomem(err, "a file's name", strlen(dir));
+	if (!gguf_open(&gguf, path, err) && tokenizer_read_gguf(tokenizer, gguf, err) == ENOENT)
 		*err = (struct err){0}; /* --tokens works without one */
 	gguf_close(gguf);
-	real_model_close(rm);
+	free(path);
 	return err->code;
 }
 
@@ -54,19 +51,20 @@ int live_session_open(struct live_session *session, const char *dir, const struc
 	if (read_policy(&session->config, args, err) ||
 	    target_load(&session->target, args->device, err))
 		return err->code;
-	return read_model(session, dir, err);
+	if (live_shape_read(&session->shape, dir, &session->config, err))
+		return err->code;
+	return model_tokenizer_read(&session->tokenizer, dir, err);
 }
 
 /* "6.7GiB", or "50%" of the unpadded parameters. */
-static int read_budget(struct live_session *session, enum weight_type weights, const char *text,
-		       struct err *err)
+static int read_budget(struct live_session *session, const char *text, struct err *err)
 {
 	double value;
 
 	if (text[0] && text[strlen(text) - 1] == '%') {
 		if (unit_parse(&value, text, DIM_FRAC, err))
 			return err_where(err, "--dram");
-		value *= (double)model_param_bytes(&session->model, weights);
+		value *= (double)model_param_bytes(&session->shape.model, session->shape.weights);
 	} else if (unit_parse(&value, text, DIM_BYTES, err)) {
 		return err_where(err, "--dram");
 	}
@@ -81,6 +79,7 @@ int live_session_start(struct live_session *session, const char *dir, const stru
 {
 	struct live_options options = {
 		.model_dir = dir,
+		.shape = &session->shape,
 		.config = &session->config,
 		.target = &session->target,
 		.ctx = ctx,
@@ -91,7 +90,7 @@ int live_session_start(struct live_session *session, const char *dir, const stru
 
 	/* Only a policy that nobody asked for may be changed beyond its cap. */
 	if (args->dram &&
-	    (read_budget(session, session->weights, args->dram, err) ||
+	    (read_budget(session, args->dram, err) ||
 	     live_fit(&options, &session->config, !args->policy, session->budget_bytes, err)))
 		return err->code;
 	return live_open(&session->live, &options, err);
@@ -171,6 +170,6 @@ int live_session_ids(const struct live_session *session, uint32_t **ids, size_t 
 	if (!session->tokenizer)
 		return err_set(err, EINVAL,
 			       "model '%s' holds no tokenizer: give token ids with --tokens",
-			       session->model.name);
+			       session->shape.model.name);
 	return tokenizer_encode(session->tokenizer, text ? text : "", bytes, true, ids, count, err);
 }

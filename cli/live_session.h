@@ -52,8 +52,7 @@ struct live_args {
 struct live_session {
 	struct policy_config config;
 	struct real_target target;
-	struct model model;
-	enum weight_type weights;
+	struct live_shape shape;
 	struct tokenizer *tokenizer; /* NULL: the model has none */
 	struct live *live;	     /* after live_session_start() */
 	uint64_t budget_bytes;	     /* --dram; 0 without */
@@ -67,6 +66,9 @@ MUST_CHECK int live_session_start(struct live_session *session, const char *dir,
 				  const struct live_args *args, uint32_t prompt_most, uint64_t ctx,
 				  struct err *err);
 void live_session_close(struct live_session *session); /* zeroed is fine */
+
+/* The tokenizer of a model's files; NULL where they hold none. */
+MUST_CHECK int model_tokenizer_read(struct tokenizer **tokenizer, const char *dir, struct err *err);
 
 /* The process's peak beside its budget: a line, or members of a JSON object. */
 void live_session_memory(FILE *out, const struct live_session *session);

@@ -122,15 +122,15 @@ static int start(struct generation *g, const char *dir, uint64_t *ctx, struct er
 	if (g->prompt_count == 0)
 		return err_set(err, EINVAL, "the prompt is empty");
 	*ctx = args->ctx ? args->ctx : g->prompt_count + g->args->count;
-	if (!args->ctx && *ctx > g->session.model.position_count)
-		*ctx = g->session.model.position_count;
+	if (!args->ctx && *ctx > g->session.shape.model.position_count)
+		*ctx = g->session.shape.model.position_count;
 	if (g->prompt_count > *ctx)
 		return err_set(err, EINVAL, "the prompt has %zu tokens, the context holds %" PRIu64,
 			       g->prompt_count, *ctx);
 	g->made = calloc(g->args->count, sizeof(*g->made));
 	if (!g->made)
 		return err_nomem(err, "tokens", g->args->count * sizeof(*g->made));
-	if (sampler_open(&g->sampler, g->session.model.vocab_count, g->args->temperature,
+	if (sampler_open(&g->sampler, g->session.shape.model.vocab_count, g->args->temperature,
 			 g->args->top_p, args->seed, err))
 		return err->code;
 	return live_session_start(&g->session, dir, args, (uint32_t)g->prompt_count, *ctx, err);
@@ -160,7 +160,7 @@ static void print_json(const struct generation *g)
 	struct json json = {.out = stdout};
 
 	json_put_object(&json, NULL);
-	json_put_text(&json, "model", g->session.model.name);
+	json_put_text(&json, "model", g->session.shape.model.name);
 	put_ids(&json, "prompt_tokens", g->prompt, g->prompt_count);
 	put_ids(&json, "tokens", g->made, g->made_count);
 	json_put_text(&json, "ended", g->ended);

@@ -58,7 +58,7 @@ static void position_add(struct position *p, const float *logits, size_t count)
 static void write_logits(struct score *s, size_t token, uint64_t first, const float *values,
 			 size_t count)
 {
-	uint64_t at = (token * s->session.model.vocab_count + first) * sizeof(float);
+	uint64_t at = (token * s->session.shape.model.vocab_count + first) * sizeof(float);
 
 	if (!s->file.stream || s->failed)
 		return;
@@ -116,7 +116,7 @@ static int window_run(struct score *s, struct err *err)
 	for (size_t i = 0; i < s->window; i++) {
 		if (live_decode(live, ids[i], &books, err))
 			return err->code;
-		take_logits(s, i, 0, live_logits(live), s->session.model.vocab_count);
+		take_logits(s, i, 0, live_logits(live), s->session.shape.model.vocab_count);
 	}
 	return 0;
 }
@@ -140,7 +140,7 @@ static void print_text(const struct score *s)
 {
 	double mean = s->log_prob / (double)s->scored;
 
-	plain_write(stdout, s->session.model.name);
+	plain_write(stdout, s->session.shape.model.name);
 	printf(": %zu tokens in windows of %" PRIu64 ", %zu scored\n", s->count, s->ctx, s->scored);
 	live_session_memory(stdout, &s->session);
 	if (!s->scored) {
@@ -156,7 +156,7 @@ static void print_json(const struct score *s)
 	struct json json = {.out = stdout};
 
 	json_put_object(&json, NULL);
-	json_put_text(&json, "model", s->session.model.name);
+	json_put_text(&json, "model", s->session.shape.model.name);
 	json_put_count(&json, "tokens", s->count);
 	json_put_count(&json, "window_tokens", s->ctx);
 	json_put_count(&json, "scored_tokens", s->scored);
@@ -233,12 +233,13 @@ static int score_model(struct score *s, const char *dir, struct err *err)
 
 	if (live_session_open(&s->session, dir, args, err) || read_ids(s, err))
 		return err->code;
-	s->ctx = args->ctx ? args->ctx : s->session.model.position_count;
-	if (s->ctx > s->session.model.position_count)
+	s->ctx = args->ctx ? args->ctx : s->session.shape.model.position_count;
+	if (s->ctx > s->session.shape.model.position_count)
 		return err_set(err, EINVAL,
 			       "--ctx: got %" PRIu64 ", expected at most %" PRIu64
 			       " (position_count of model '%s')",
-			       s->ctx, s->session.model.position_count, s->session.model.name);
+			       s->ctx, s->session.shape.model.position_count,
+			       s->session.shape.model.name);
 	if (s->ctx > s->count)
 		s->ctx = s->count;
 	prompt = s->args->decode ? 1 : (uint32_t)s->ctx;

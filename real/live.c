@@ -188,26 +188,29 @@ static int check_demand(struct live *live, struct err *err)
 	return 0;
 }
 
-static int read_shape(struct live *live, struct err *err)
+int live_shape_read(struct live_shape *shape, const char *model_dir,
+		    const struct policy_config *config, struct err *err)
 {
 	struct real_model *rm;
 
-	if (real_model_open(&rm, live->o.model_dir, policy_layout(live->o.config), NULL, err))
+	if (real_model_open(&rm, model_dir, policy_layout(config), NULL, err))
 		return err->code;
-	live->model = *real_model_shape(rm);
-	live->weights = real_model_weights(rm);
+	*shape = (struct live_shape){*real_model_shape(rm), real_model_weights(rm)};
 	real_model_close(rm);
-	return check_demand(live, err);
+	return 0;
 }
 
 /* Geometry and policies: all but the world. */
 static int prepare(struct live *live, const struct live_options *options, struct err *err)
 {
+	assert(options->prompt_most > 0 && options->threads > 0 && options->shape);
 	live->o = *options;
-	assert(options->prompt_most > 0 && options->threads > 0);
+	live->o.shape = NULL;
+	live->model = options->shape->model;
+	live->weights = options->shape->weights;
 	live->decode.config = live->prompt.config = *options->config;
 	make_dense(&live->prompt.config);
-	if (read_shape(live, err) || (live->is_oracle && open_oracle(live, err)) ||
+	if (check_demand(live, err) || (live->is_oracle && open_oracle(live, err)) ||
 	    policy_of(&live->prompt, live, NULL, err))
 		return err->code;
 	return policy_of(&live->decode, live, live->is_oracle ? &live->trace : NULL, err);

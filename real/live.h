@@ -15,8 +15,18 @@
 #include "real_world.h"
 #include "run.h"
 
+/* What a model's headers say: read once, however often a run's needs are asked for. */
+struct live_shape {
+	struct model model;
+	enum weight_type weights;
+};
+/* From base.gguf and the file of the policy's layout. */
+MUST_CHECK int live_shape_read(struct live_shape *shape, const char *model_dir,
+			       const struct policy_config *config, struct err *err);
+
 struct live_options {
 	const char *model_dir;
+	const struct live_shape *shape;	    /* of its headers; looked at until the call returns */
 	const struct policy_config *config; /* its weights are not looked at: the model's are */
 	const struct real_target *target;
 	uint64_t ctx;	      /* positions that the KV cache holds */

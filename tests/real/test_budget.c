@@ -95,13 +95,32 @@ static struct model budget_model(void)
 }
 
 static char dir[TINY_PATH];
+static struct live_shape shape;
 
 static void make_dir(void)
 {
 	struct model m = budget_model();
+	struct policy_config config;
+	struct err err = {0};
 
 	dir_make(dir);
 	tiny_synth(dir, &m, WEIGHT_F16);
+	fixture_config(&config, "{demand: dense, residency: none}");
+	ck_ok(live_shape_read(&shape, dir, &config, &err));
+}
+
+static struct live_options options_of(struct policy_config *config, const char *policy)
+{
+	fixture_config(config, policy);
+	return (struct live_options){
+		.model_dir = dir,
+		.shape = &shape,
+		.config = config,
+		.target = &bench_disk,
+		.ctx = CTX,
+		.prompt_most = PROMPT,
+		.threads = 2,
+	};
 }
 
 static void remove_dir(void)
@@ -129,14 +148,7 @@ static const struct budget_case {
 static void run_inside(const struct group *group, const struct budget_case *c)
 {
 	struct policy_config config;
-	struct live_options options = {
-		.model_dir = dir,
-		.config = &config,
-		.target = &bench_disk,
-		.ctx = CTX,
-		.prompt_most = PROMPT,
-		.threads = 2,
-	};
+	struct live_options options = options_of(&config, c->policy);
 	uint32_t ids[PROMPT] = {1, 2, 3};
 	struct err err = {0};
 	struct books books;
@@ -147,7 +159,6 @@ static void run_inside(const struct group *group, const struct budget_case *c)
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	if (put(group, "cgroup.procs", pid))
 		_exit(77);
-	fixture_config(&config, c->policy);
 	if (live_fit(&options, &config, c->adapt, c->bytes, &err) ||
 	    live_open(&live, &options, &err) || live_prefill(live, ids, PROMPT, &books, &err)) {
 		fprintf(stderr, "%s\n", err.msg);
@@ -191,17 +202,9 @@ START_TEST(a_budget_that_cannot_be_met_is_refused_with_every_part)
 					    "KV cache of 32 tokens ",
 					    "read buffers "};
 	struct policy_config config;
-	struct live_options options = {
-		.model_dir = dir,
-		.config = &config,
-		.target = &bench_disk,
-		.ctx = CTX,
-		.prompt_most = PROMPT,
-		.threads = 2,
-	};
+	struct live_options options = options_of(&config, cases[3].policy);
 	struct err err = {0};
 
-	fixture_config(&config, cases[3].policy);
 	ck_assert_int_eq(live_fit(&options, &config, false, 20 * MIB, &err), EDOM);
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		ck_assert_msg(strstr(err.msg, parts[i]) != NULL, "'%s' is not in: %s", parts[i],
@@ -212,18 +215,11 @@ END_TEST
 START_TEST(a_window_is_capped_to_fit)
 {
 	struct policy_config config;
-	struct live_options options = {
-		.model_dir = dir,
-		.config = &config,
-		.target = &bench_disk,
-		.ctx = CTX,
-		.prompt_most = PROMPT,
-		.threads = 2,
-	};
+	struct live_options options =
+		options_of(&config, "{demand: oracle, residency: window, window: 3}");
 	struct err err = {0};
 	double wide, narrow;
 
-	fixture_config(&config, "{demand: oracle, residency: window, window: 3}");
 	ck_ok(live_fit(&options, &config, false, 125 * MIB, &err));
 	wide = policy_residency_number(&config, "cap_frac");
 	ck_ok(live_fit(&options, &config, false, 105 * MIB, &err));

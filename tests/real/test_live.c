@@ -51,8 +51,10 @@ static struct live *open_on(const struct real_target *target, const char *dir, c
 {
 	struct err err = {0};
 	struct live *live = NULL;
+	struct live_shape shape;
 	const struct live_options options = {
 		.model_dir = dir,
+		.shape = &shape,
 		.config = config,
 		.target = target,
 		.ctx = CTX,
@@ -62,6 +64,7 @@ static struct live *open_on(const struct real_target *target, const char *dir, c
 	};
 
 	fixture_config(config, policy);
+	ck_ok(live_shape_read(&shape, dir, config, &err));
 	ck_ok(live_open(&live, &options, &err));
 	return live;
 }
@@ -312,8 +315,10 @@ START_TEST(a_demand_that_needs_a_trace_is_refused)
 {
 	const struct policy_config noisy = {.demand = (unsigned)word_value(demand_words, "noisy"),
 					    .layout = 1};
+	struct live_shape shape;
 	const struct live_options options = {
 		.model_dir = dirs[0],
+		.shape = &shape,
 		.config = &noisy,
 		.target = &bench_disk,
 		.ctx = CTX,
@@ -323,6 +328,7 @@ START_TEST(a_demand_that_needs_a_trace_is_refused)
 	struct err err = {0};
 	struct live *live;
 
+	ck_ok(live_shape_read(&shape, dirs[0], &noisy, &err));
 	ck_assert_int_eq(live_open(&live, &options, &err), ENOTSUP);
 	ck_assert_str_eq(err.msg, "demand: got noisy, which needs a recorded trace; a live run "
 				  "knows dense and oracle");
