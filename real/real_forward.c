@@ -478,6 +478,7 @@ struct ffn_job {
 	const struct ffn_rows *rows;
 	const uint32_t *pointer;  /* neuron of each row, where only some are asked for */
 	const uint64_t *demanded; /* NULL: all rows */
+	const uint32_t *places;	  /* not NULL: only these rows, rows->rows of them */
 };
 
 static void ffn_part(const struct ffn_job *job, unsigned thread, size_t begin, size_t end)
@@ -510,6 +511,10 @@ static void ffn_run(void *arg, unsigned thread, unsigned threads)
 	size_t row = job->rows->rows * thread / threads;
 	size_t end = job->rows->rows * (thread + 1) / threads;
 
+	if (job->places) {
+		ffn_some(job, thread, job->places + row, end - row);
+		return;
+	}
 	if (!job->demanded) {
 		ffn_part(job, thread, row, end);
 		return;
@@ -551,21 +556,41 @@ static void note_active(struct forward *f, const struct ffn_rows *rows, const ui
 			bits_put(active, pointer[i]);
 }
 
+static struct ffn_rows store_rows(const struct forward *f, const struct store *store,
+				  uint32_t layer)
+{
+	const struct store_layer *l = &store->layers[layer];
+
+	return (struct ffn_rows){
+		.up = l->matrix,
+		.down = l->matrix + store->down_at,
+		.type = f->o.weights,
+		.rows = l->num_used,
+		.n = f->d,
+		.row_stride = store->row_stride,
+		.bias = l->bias,
+		.activation = (enum activation)f->o.model->activation,
+	};
+}
+
+void forward_ffn_places(struct forward *f, const struct store *store, uint32_t layer,
+			const uint32_t *places, size_t count)
+{
+	struct ffn_rows rows = store_rows(f, store, layer);
+	struct ffn_job job = {.f = f, .rows = &rows, .places = places};
+
+	assert(f->batch == 1 && !f->active && "a pass that notes what fires is computed at once");
+	rows.rows = count;
+	if (count > 0)
+		pool_run(f->o.pool, ffn_run, &job);
+}
+
 void forward_ffn_store(struct forward *f, const struct store *store, uint32_t layer,
 		       const uint64_t *demanded)
 {
 	const struct store_layer *l = &store->layers[layer];
-	const struct ffn_rows rows = {
-		.up = l->matrix,
-		.down = l->matrix + store->row_bytes / 2,
-		.type = f->o.weights,
-		.rows = l->num_used,
-		.n = f->d,
-		.row_stride = store->row_bytes,
-		.bias = l->bias,
-		.activation = (enum activation)f->o.model->activation,
-	};
-	struct ffn_job job = {f, &rows, l->pointer, demanded};
+	const struct ffn_rows rows = store_rows(f, store, layer);
+	struct ffn_job job = {.f = f, .rows = &rows, .pointer = l->pointer, .demanded = demanded};
 
 	if (f->batch > 1) {
 		assert(!demanded && "a batch is dense");

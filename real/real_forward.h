@@ -126,6 +126,9 @@ void forward_ffn_rows(struct forward *f, const struct ffn_rows *rows);
 /* Rows of a layer's store; only those of 'demanded' where it is not NULL. */
 void forward_ffn_store(struct forward *f, const struct store *store, uint32_t layer,
 		       const uint64_t *demanded);
+/* The rows of a layer's store at 'places'. */
+void forward_ffn_places(struct forward *f, const struct store *store, uint32_t layer,
+			const uint32_t *places, size_t count);
 void forward_ffn_end(struct forward *f); /* out = the sum, x += out and the bias */
 
 /* The role of a region's i-th tensor; false when there is none. */

@@ -87,7 +87,8 @@ static int insert_stream_rows(struct real_world *real, uint32_t layer, uint32_t 
 			.bias = bias ? bias[first + i] : 0,
 		};
 	}
-	return real->store.ops->insert(&real->store, layer, real->rows, count, &moved, err);
+	return real->store.ops->insert(&real->store, layer, real->rows, count, real->places, &moved,
+				       err);
 }
 
 static int load_pinned(struct real_world *real, uint32_t layer, uint32_t pinned, struct err *err)

@@ -90,19 +90,22 @@ static int plain_open(struct plain *plain, const struct real_world *real, uint32
 	return plain_bias(plain, real, err);
 }
 
-static int check_row(const struct store_layer *layer, const struct plain *plain, uint32_t row,
+static int check_row(const struct store *store, const struct plain *plain, uint32_t row,
 		     struct err *err)
 {
+	const struct store_layer *layer = &store->layers[plain->layer];
 	uint32_t neuron = layer->pointer[row];
-	const unsigned char *got = layer->matrix + row * plain->row_bytes;
+	const unsigned char *got = layer->matrix + row * store->row_stride;
+	const uint64_t half = store->row_bytes / 2, gap = store->down_at - half;
 	const unsigned char *want = plain->rows + neuron * plain->row_bytes;
 
 	for (uint64_t i = 0; i < plain->row_bytes; i++)
-		if (got[i] != want[i])
+		if (got[i < half ? i : i + gap] != want[i])
 			return err_set(err, EPROTO,
 				       "layer %u row %u neuron %u: byte %" PRIu64
 				       ": got %u, expected %u as in the file",
-				       plain->layer, row, neuron, i, got[i], want[i]);
+				       plain->layer, row, neuron, i, got[i < half ? i : i + gap],
+				       want[i]);
 	if (memcmp(&layer->bias[row], &plain->bias[neuron], sizeof(float)) != 0)
 		return err_set(err, EPROTO, "layer %u row %u neuron %u: bias: got %g, expected %g",
 			       plain->layer, row, neuron, (double)layer->bias[row],
@@ -129,7 +132,7 @@ static int check_store(const struct real_world *real, const struct plain *plain,
 			err_set(err, EPROTO,
 				"layer %u row %u neuron %u: expected a resident neuron, each once",
 				plain->layer, row, neuron);
-		else if (!check_row(layer, plain, row, err))
+		else if (!check_row(&real->store, plain, row, err))
 			bits_put(seen, neuron);
 	}
 	free(seen);
@@ -223,5 +226,5 @@ void real_world_tamper_row(struct real_world *real, uint32_t layer)
 	struct store_layer *l = &real->store.layers[layer];
 
 	if (l->num_used > 0)
-		l->matrix[real->store.row_bytes - 1] ^= 0x40;
+		l->matrix[real->store.down_at + real->store.row_bytes / 2 - 1] ^= 0x40;
 }

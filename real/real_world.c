@@ -19,6 +19,39 @@ enum { OUTSIDE_SLACK_BYTES = 1024 * 1024, OUTSIDE_SLACK_PART = 256, PAGE_IN_BYTE
 /* What a thread touches of its stack, and its share of a BLAS's packing buffers. */
 enum { THREAD_BYTES = 256 * 1024 };
 
+void real_span(const struct real_world *real, const uint64_t *part, uint64_t now_ns)
+{
+	const struct step_cost *cost = &real->cost;
+	struct timeline_span span = {
+		.track = part == &cost->io_wait_ns ? TRACK_WAIT
+			 : part == &cost->mem_ns   ? TRACK_MEMORY
+						   : TRACK_COMPUTE,
+		.name = step_kind_name(real->step),
+		.layer = real->layer,
+		.begin_ns = (double)(real->mark_ns - real->token_begin_ns),
+		.end_ns = (double)(now_ns - real->token_begin_ns),
+	};
+
+	timeline_add(real->options.timeline, &span);
+}
+
+/* The reads of the tile that came. */
+static void tile_span(const struct real_world *real)
+{
+	const struct stream *stream = &real->stream;
+	double begin_ns = (double)(stream->submitted_ns - real->token_begin_ns);
+
+	timeline_add(real->options.timeline,
+		     &(struct timeline_span){
+			     .track = TRACK_FLASH,
+			     .name = step_kind_name(real->step),
+			     .layer = real->layer,
+			     .bytes = stream->done.bytes,
+			     .begin_ns = begin_ns,
+			     .end_ns = begin_ns + (double)stream->done.service_ns,
+		     });
+}
+
 int real_tile_wait(struct real_world *real, struct err *err)
 {
 	struct step_cost *cost = &real->cost;
@@ -32,6 +65,33 @@ int real_tile_wait(struct real_world *real, struct err *err)
 	cost->read_count += real->stream.done.count;
 	cost->read_bytes += real->stream.done.bytes;
 	real->own_bytes += real->stream.done.bytes;
+	if (timeline_is_on(real->options.timeline))
+		tile_span(real);
+	return 0;
+}
+
+int real_group_wait(struct real_world *real, uint64_t want, uint64_t *come, struct err *err)
+{
+	struct stream *stream = &real->stream;
+	uint64_t all = stream_tile_count(stream);
+
+	if (!real_is_pipelined(real))
+		want = all;
+	if (want < all) {
+		/* Nobody is sent to rest for what is there. */
+		if (stream_progress(stream, 0, err))
+			return err->code;
+		if (stream->come < want) {
+			pool_rest(real->pool);
+			if (stream_progress(stream, want, err))
+				return err->code;
+			pool_rouse(real->pool);
+		}
+	}
+	if ((want >= all || stream->come == all) && real_tile_wait(real, err))
+		return err->code;
+	real_lap(real, &real->cost.io_wait_ns);
+	*come = stream->come;
 	return 0;
 }
 
@@ -54,6 +114,7 @@ static int real_token_begin(void *world, uint32_t token, struct err *err)
 
 	pool_pin(real->pool);
 	real->token_begin_ns = real->mark_ns = clock_now_ns();
+	timeline_token(real->options.timeline, token);
 	if (real->options.live)
 		return begin_fed(real, err);
 	forward_token_begin(&real->forward, token);
@@ -70,8 +131,11 @@ static int real_submit(void *world, const struct plan *plan, uint64_t *ticket, s
 			       " is not computed yet, and overlap is none",
 			       real->ticket);
 	real->cost = (struct step_cost){0};
+	real->step = plan->demand.kind;
+	real->layer = plan->demand.layer;
+	real_step_land(real, plan);
 	real_lap(real, &real->cost.mem_ns);
-	if (stream_plan(&real->stream, plan, err))
+	if (stream_plan(&real->stream, plan, real->landed ? &real->landing : NULL, err))
 		return err->code;
 	real_lap(real, &real->cost.io_wait_ns);
 	real->open = true;
@@ -128,11 +192,6 @@ static int choose_engine(struct real_world *real, struct err *err)
 	enum read_engine asked = (enum read_engine)real->options.config->read_engine;
 	bool emulated = real->options.target->is_emulated;
 
-	if (real->options.config->overlap != OVERLAP_NONE ||
-	    real->options.config->store == STORE_FILL_HOLE)
-		return err_set(
-			err, ENOTSUP,
-			"overlap pipeline and store fill-hole are not built in the real world");
 	real->engine = asked;
 	if (asked == READ_AUTO)
 		real->engine = reader_engine_auto(emulated);
@@ -213,6 +272,8 @@ static struct stream_needs stream_needs_of(const struct real_options *o)
 	needs.piece_most = chunk > row ? chunk : row;
 	if (config->dense_chunk > needs.piece_most)
 		needs.piece_most = config->dense_chunk;
+	if (config->coalesce == COALESCE_GAP && config->coalesce_most > needs.piece_most)
+		needs.piece_most = config->coalesce_most;
 	return needs;
 }
 
@@ -229,9 +290,11 @@ static int open_records(struct real_world *real, struct err *err)
 	size_t words = bits_words((uint32_t)m->d_ffn);
 
 	real->rows = calloc(m->d_ffn, sizeof(*real->rows));
+	real->places = calloc(m->d_ffn, sizeof(*real->places));
+	real->stay = calloc(words, sizeof(*real->stay));
 	real->attention = calloc(m->layer_count, sizeof(*real->attention));
 	real->records = calloc(m->layer_count, sizeof(*real->records));
-	if (!real->rows || !real->attention || !real->records)
+	if (!real->rows || !real->places || !real->stay || !real->attention || !real->records)
 		return err_nomem(err, "the real world", m->d_ffn * sizeof(*real->rows));
 	for (uint64_t i = 0; i < m->layer_count; i++) {
 		struct ffn_record *record = &real->records[i];
@@ -253,19 +316,35 @@ static uint32_t capacity_of(const struct real_options *o, uint64_t layer)
 	return o->needs.rows_peaks[layer] > pinned ? o->needs.rows_peaks[layer] : pinned;
 }
 
-static int open_store(struct real_world *real, struct err *err)
+static struct store_options store_options_of(const struct real_options *o, uint32_t *capacity)
 {
-	const struct real_options *o = &real->options;
-	uint32_t *capacity = calloc(o->model->layer_count, sizeof(*capacity));
-
-	if (!capacity)
-		return err_nomem(err, "the store", o->model->layer_count * sizeof(*capacity));
+	assert(o->model->layer_count <= RUN_LAYERS_MOST);
 	for (uint64_t i = 0; i < o->model->layer_count; i++)
 		capacity[i] = capacity_of(o, i);
-	(void)!store_open(&real->store, (enum store_kind)o->config->store, o->model, real->weights,
-			  capacity, err);
-	free(capacity);
-	return err->code;
+	return (struct store_options){
+		.kind = (enum store_kind)o->config->store,
+		.model = o->model,
+		.weights = (enum weight_type)o->config->weights,
+		.region_count = policy_layout(o->config)->region_count,
+		.capacity = capacity,
+	};
+}
+
+static void *alloc_landing(void *arg, size_t bytes)
+{
+	return reader_alloc(arg, bytes);
+}
+
+static int open_store(struct real_world *real, struct err *err)
+{
+	uint32_t capacity[RUN_LAYERS_MOST];
+	struct store_options options = store_options_of(&real->options, capacity);
+
+	if (options.kind == STORE_FILL_HOLE) {
+		options.alloc = alloc_landing;
+		options.alloc_arg = real->reader;
+	}
+	return store_open(&real->store, &options, err);
 }
 
 static struct forward_options forward_options_of(const struct real_options *o)
@@ -301,18 +380,15 @@ void real_world_need(struct real_need *need, const struct real_options *o)
 	const struct stream_needs stream = stream_needs_of(o);
 	const struct forward_options forward = forward_options_of(o);
 	uint32_t capacity[RUN_LAYERS_MOST];
+	const struct store_options store = store_options_of(o, capacity);
 
-	assert(m->layer_count <= RUN_LAYERS_MOST);
-	for (uint64_t i = 0; i < m->layer_count; i++)
-		capacity[i] = capacity_of(o, i);
 	need->kept_bytes = policy_kept_bytes(o->policy, REGION_EMBED) +
 			   m->layer_count * policy_kept_bytes(o->policy, REGION_ATTENTION);
-	need->store_bytes =
-		store_need_bytes((enum store_kind)o->config->store, m, forward.weights, capacity);
+	need->store_bytes = store_need_bytes(&store);
 	forward_need(&need->kv_bytes, &need->scratch_bytes, &forward, o->threads);
 	need->staging_bytes = stream_need_bytes(&stream);
 	/* Rows to insert, records, sets; plans of every neuron; what a policy remembers. */
-	need->books_bytes = m->d_ffn * sizeof(struct store_row) +
+	need->books_bytes = m->d_ffn * (sizeof(struct store_row) + sizeof(uint32_t)) +
 			    m->layer_count * (2 * m->d_model * sizeof(float) + 3 * m->d_ffn / 8) +
 			    policy_state_bytes(o->policy) +
 			    (o->config->in_flight + o->threads) * THREAD_BYTES;
@@ -378,6 +454,8 @@ void real_world_close(struct real_world *real)
 	free(real->embed);
 	free(real->row_room);
 	free(real->rows);
+	free(real->places);
+	free(real->stay);
 	forward_close(&real->forward);
 	store_close(&real->store);
 	pool_close(real->pool);

@@ -10,6 +10,8 @@
 #include "timeline.h"
 #include "world.h"
 
+struct timeline;
+
 struct real_options {
 	const char *model_dir;
 	const struct model *model; /* must equal what the files say */
@@ -25,11 +27,13 @@ struct real_options {
 	uint64_t
 		tile_bytes; /* most bytes of a step that are read before they are used; 0 = 64 MiB (tests: less) */
 	struct timeline *timeline; /* where the spans of one token go; NULL: nowhere */
+	uint64_t
+		group_bytes; /* overlap pipeline: bytes of a group; 0 = PIPELINE_GROUP_BYTES (tests: less) */
 	bool keep_outputs; /* for real_world_verify(): keep each layer's last FFN input and output */
 	/* Live: tokens are fed (real_world_feed), and the KV cache, of ctx positions, begins empty. */
 	bool live;
 	uint32_t batch_most; /* most positions of one pass; 0 = 1 */
-	uint64_t *active;    /* noted, when not NULL: [layer][bits_words(d_ffn)] neurons that fire */
+	uint64_t *active; /* noted, when not NULL: [layer][bits_words(d_ffn)] neurons that fire */
 };
 
 /* What a world takes of DRAM, part by part. */

@@ -6,22 +6,13 @@
 #include <assert.h>
 #include <string.h>
 
-/* Row 'from' to place 'to'. */
-static void row_move(const struct store *store, struct store_layer *layer, uint32_t to,
-		     uint32_t from)
-{
-	memcpy(layer->matrix + to * store->row_bytes, layer->matrix + from * store->row_bytes,
-	       store->row_bytes);
-	layer->pointer[to] = layer->pointer[from];
-	layer->bias[to] = layer->bias[from];
-}
-
 /* One linear pass over pointer[]; a last row that goes too is cut off and not moved. */
-static uint64_t compact_evict(struct store *store, uint32_t layer_index, const uint64_t *evict,
-			      uint32_t count)
+static uint64_t compact_evict(struct store *store, uint32_t layer_index,
+			      const struct store_change *change)
 {
+	const uint64_t *evict = change->evict;
 	struct store_layer *layer = &store->layers[layer_index];
-	uint32_t used = layer->num_used, left = count;
+	uint32_t used = layer->num_used, left = change->evict_count;
 	uint64_t moved = 0;
 
 	for (uint32_t row = 0; left > 0 && row < used; row++) {
@@ -33,10 +24,8 @@ static uint64_t compact_evict(struct store *store, uint32_t layer_index, const u
 			left--;
 			used--;
 		}
-		if (used > row) {
-			row_move(store, layer, row, used);
-			moved += store->row_bytes;
-		}
+		if (used > row)
+			moved += store_row_move(store, layer, row, used);
 	}
 	assert(left == 0 && "every evicted row is in the store");
 	layer->num_used = used;
@@ -44,14 +33,16 @@ static uint64_t compact_evict(struct store *store, uint32_t layer_index, const u
 }
 
 static int compact_insert(struct store *store, uint32_t layer_index, const struct store_row *rows,
-			  uint32_t count, uint64_t *moved, struct err *err)
+			  uint32_t count, uint32_t *places, uint64_t *moved, struct err *err)
 {
 	struct store_layer *layer = &store->layers[layer_index];
 
 	(void)err;
 	assert(count <= layer->capacity - layer->num_used);
-	for (uint32_t i = 0; i < count; i++)
-		store_row_put(store, layer, layer->num_used++, &rows[i]);
+	for (uint32_t i = 0; i < count; i++) {
+		places[i] = layer->num_used++;
+		store_row_put(store, layer, places[i], &rows[i]);
+	}
 	*moved = count * store->row_bytes;
 	return 0;
 }

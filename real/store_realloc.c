@@ -51,27 +51,28 @@ static void layer_replace(struct store_layer *layer, const struct store_layer *f
 	*layer = *fresh;
 }
 
-static uint64_t realloc_evict(struct store *store, uint32_t layer_index, const uint64_t *evict,
-			      uint32_t count)
+static uint64_t realloc_evict(struct store *store, uint32_t layer_index,
+			      const struct store_change *change)
 {
 	struct store_layer *layer = &store->layers[layer_index], fresh;
 	struct err err = {0};
 	uint64_t moved;
 
-	if (count == 0)
+	if (change->evict_count == 0)
 		return 0;
 	/* No error can be told from here: without memory for a new matrix the old one is closed up
 	 * in place, which copies less. */
-	if (fresh_layer(&fresh, store, layer->num_used - count, layer->capacity, &err))
-		return store_compact.evict(store, layer_index, evict, count);
-	moved = copy_rows(store, &fresh, layer, evict);
-	assert(fresh.num_used == layer->num_used - count);
+	if (fresh_layer(&fresh, store, layer->num_used - change->evict_count, layer->capacity,
+			&err))
+		return store_compact.evict(store, layer_index, change);
+	moved = copy_rows(store, &fresh, layer, change->evict);
+	assert(fresh.num_used == layer->num_used - change->evict_count);
 	layer_replace(layer, &fresh);
 	return moved;
 }
 
 static int realloc_insert(struct store *store, uint32_t layer_index, const struct store_row *rows,
-			  uint32_t count, uint64_t *moved, struct err *err)
+			  uint32_t count, uint32_t *places, uint64_t *moved, struct err *err)
 {
 	struct store_layer *layer = &store->layers[layer_index], fresh;
 
@@ -82,8 +83,10 @@ static int realloc_insert(struct store *store, uint32_t layer_index, const struc
 	if (fresh_layer(&fresh, store, layer->num_used + count, layer->capacity, err))
 		return err->code;
 	*moved = copy_rows(store, &fresh, layer, NULL);
-	for (uint32_t i = 0; i < count; i++)
-		store_row_put(store, &fresh, fresh.num_used++, &rows[i]);
+	for (uint32_t i = 0; i < count; i++) {
+		places[i] = fresh.num_used++;
+		store_row_put(store, &fresh, places[i], &rows[i]);
+	}
 	*moved += count * store->row_bytes;
 	layer_replace(layer, &fresh);
 	return 0;

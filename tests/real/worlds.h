@@ -17,7 +17,7 @@ struct bench_options {
 	const char *policy; /* YAML */
 	const char *dir;    /* where its files are; NULL: made, and removed at the end */
 	const struct real_target *target; /* NULL: the disk */
-	uint64_t tile_bytes;
+	uint64_t tile_bytes, group_bytes;
 	unsigned threads;     /* 0 = 2 */
 	uint32_t token_count; /* 0 = WORLD_TOKENS */
 };
@@ -178,6 +178,7 @@ static inline int bench_open_real(struct bench *b, const struct bench_options *o
 		.needs = b->needs,
 		.seed = 5,
 		.tile_bytes = o->tile_bytes,
+		.group_bytes = o->group_bytes,
 		.keep_outputs = true,
 	};
 
