@@ -167,7 +167,7 @@ static void json_group(struct json *json, const struct comparison_report *report
 
 static void json_not_judged(struct json *json, const struct comparison_report *report)
 {
-	char why[WHY_TEXT];
+	char why[WHY_TEXT], name[RESULT_TEXT];
 
 	json_put_list(json, "not_judged");
 	for (size_t i = 0; i < report->pair_count; i++) {
@@ -177,7 +177,7 @@ static void json_not_judged(struct json *json, const struct comparison_report *r
 			continue;
 		json_put_object(json, NULL);
 		json_put_text(json, "trial_hash", pair->sim->trial_hash);
-		json_put_text(json, "trial", compare_name(pair));
+		json_put_text(json, "trial", compare_name(name, pair));
 		json_put_number(json, "noise_floor_frac", pair->real->noise_floor_frac);
 		json_put_text(json, "why", compare_why(why, pair));
 		json_put_end(json);

@@ -98,9 +98,9 @@ static void put_components(FILE *out, const struct comparison_summary *summary)
 
 static void put_pair(FILE *out, const struct comparison *pair)
 {
-	char a[CELL_TEXT], b[CELL_TEXT], why[WHY_TEXT];
+	char a[CELL_TEXT], b[CELL_TEXT], why[WHY_TEXT], name[RESULT_TEXT];
 
-	fprintf(out, "| %s |", compare_name(pair));
+	fprintf(out, "| %s |", compare_name(name, pair));
 	for (int c = COMPONENT_WAIT; c < COMPONENT__COUNT; c++)
 		fprintf(out, " %s / %s |",
 			compare_cell(a, 1e-6 * compare_value(pair->sim, (enum component)c)),

@@ -13,10 +13,13 @@ enum { NAME_WIDTH_MIN = 12, NAME_WIDTH_MAX = 56, NUMBER_TEXT = 32 };
 static int name_width(const struct comparison_report *report)
 {
 	size_t width = NAME_WIDTH_MIN;
+	char name[RESULT_TEXT];
 
 	for (size_t i = 0; i < report->pair_count; i++) {
-		if (strlen(compare_name(&report->pairs[i])) > width)
-			width = strlen(compare_name(&report->pairs[i]));
+		size_t length = strlen(compare_name(name, &report->pairs[i]));
+
+		if (length > width)
+			width = length;
 	}
 	return (int)(width < NAME_WIDTH_MAX ? width : NAME_WIDTH_MAX);
 }
@@ -53,9 +56,9 @@ static void print_remarks(FILE *out, const struct comparison *pair)
 static void print_pair(FILE *out, const struct comparison *pair, int width)
 {
 	const struct result_row *real = pair->real;
-	char a[CELL_TEXT], b[CELL_TEXT], c[CELL_TEXT];
+	char a[CELL_TEXT], b[CELL_TEXT], c[CELL_TEXT], name[RESULT_TEXT];
 
-	fprintf(out, "%-*.*s %8s %9s %8s |", width, width, compare_name(pair),
+	fprintf(out, "%-*.*s %8s %9s %8s |", width, width, compare_name(name, pair),
 		compare_cell(a, 1e-6 * compare_dram_bytes(real)),
 		compare_cell(b, 1e-6 * real->read_bytes_per_token),
 		compare_cell(c, real->read_count_per_token));

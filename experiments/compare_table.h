@@ -21,7 +21,8 @@ void compare_rank(struct comparison_summary *summary, const struct comparison *p
 extern const char *const component_names[COMPONENT__COUNT]; /* keys */
 extern const char *const component_titles[COMPONENT__COUNT];
 extern const char *const quantile_names[QUANTILE__COUNT];
-const char *compare_name(const struct comparison *pair);
+/* What the trial sweeps, or its policy's name; returns 'name'. */
+const char *compare_name(char name[RESULT_TEXT], const struct comparison *pair);
 /* Why it is not judged; "" when it is. */
 enum { WHY_TEXT = 96 };
 const char *compare_why(char why[WHY_TEXT], const struct comparison *pair);

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 const char *const component_names[COMPONENT__COUNT] = {
 	[COMPONENT_IO] = "io",		 [COMPONENT_WAIT] = "io_wait", [COMPONENT_MEM] = "mem",
@@ -18,9 +19,22 @@ const char *const component_titles[COMPONENT__COUNT] = {
 const char *const quantile_names[QUANTILE__COUNT] = {
 	[QUANTILE_P50] = "p50", [QUANTILE_P95] = "p95", [QUANTILE_P99] = "p99"};
 
-const char *compare_name(const struct comparison *pair)
+/* Most of what is swept is the policy's: 'policy=bundle policy.window=5' is 'bundle window=5'. */
+const char *compare_name(char name[RESULT_TEXT], const struct comparison *pair)
 {
-	return pair->sim->trial[0] ? pair->sim->trial : pair->sim->policy;
+	const char *from = pair->sim->trial[0] ? pair->sim->trial : pair->sim->policy;
+	char *to = name;
+
+	for (bool is_first = true; *from;) {
+		if (is_first && strncmp(from, "policy", 6) == 0 &&
+		    (from[6] == '.' || from[6] == '='))
+			from += 7;
+		is_first = *from == ' ';
+		if (*from)
+			*to++ = *from++;
+	}
+	*to = '\0';
+	return name;
 }
 
 const char *compare_why(char why[WHY_TEXT], const struct comparison *pair)

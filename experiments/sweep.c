@@ -356,21 +356,34 @@ static bool axis_is_distinct(const struct axis *axis)
 	return true;
 }
 
-static void block_tells(struct block *block)
+/* Several values that are one all the same. */
+static bool axis_is_even(const struct axis *axis)
+{
+	if (axis->count == 1 || axis->count > DISTINCT_MAX)
+		return false;
+	for (size_t i = 1; i < axis->count; i++) {
+		if (strcmp(text_of(axis->values[i]), text_of(axis->values[0])) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void block_tells(struct block *block, bool is_alone)
 {
 	bool zip_told = false;
 
 	for (size_t i = 0; i < block->axis_count; i++) {
 		const struct axis *axis = &block->axes[i];
 
-		if (axis->count == 1 || (axis->zipped && zip_told))
+		if ((axis->count == 1 && is_alone) || axis_is_even(axis) ||
+		    (axis->zipped && zip_told))
 			continue;
 		block->tells |= UINT32_C(1) << i;
 		zip_told |= axis->zipped && axis_is_distinct(axis);
 	}
 }
 
-static int block_read(struct block *block, const struct ynode *map, struct ynode *made,
+static int block_read(struct block *block, const struct ynode *map, const struct sweep *sweep,
 		      struct err *err)
 {
 	static const char *const names[] = {"product", "zip", "where", NULL};
@@ -384,10 +397,11 @@ static int block_read(struct block *block, const struct ynode *map, struct ynode
 		if (key_check(map->keys[i], "sweep", names, err))
 			return err->code;
 	}
-	if (axes_read(block, "product", made, err) || axes_read(block, "zip", made, err))
+	if (axes_read(block, "product", sweep->made, err) ||
+	    axes_read(block, "zip", sweep->made, err))
 		return err->code;
 	block->where = ynode_get(map, "where");
-	block_tells(block);
+	block_tells(block, sweep->blocks <= 1);
 	return block_count(block, err);
 }
 
@@ -711,7 +725,7 @@ static int block_expand(struct sweep *sweep, const struct ynode *map, size_t ind
 	size_t before = sweep->count;
 	struct block block;
 
-	if (block_read(&block, map, sweep->made, err) || where_check(&block, base, err) ||
+	if (block_read(&block, map, sweep, err) || where_check(&block, base, err) ||
 	    points_room(sweep, &block, err))
 		return err->code;
 	for (size_t i = 0; i < block.point_count; i++) {
@@ -747,6 +761,7 @@ static int blocks_expand(struct sweep *sweep, const struct ynode *node, const st
 		return block_expand(sweep, node, 0, base, err);
 	if (node->count == 0)
 		return ynode_err(node, err, "sweep: an empty list sweeps nothing");
+	sweep->blocks = node->count;
 	for (size_t i = 0; i < node->count; i++) {
 		if (block_expand(sweep, node->items[i], i, base, err))
 			return err->code;

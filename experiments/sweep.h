@@ -14,14 +14,16 @@ struct sweep_point {
 	const struct ynode **values;
 	size_t count;
 	size_t block; /* which mapping of a list of sweeps it comes from; 0 without a list */
-	/* Bit i: paths[i] helps to tell this point from the others of its block.  A path of one
-	 * value does not, nor what is zipped to a path that tells all by itself. */
+	/* Bit i: paths[i] helps to tell this point from the others.  A path of one value does so only
+	 * among several blocks; never one whose values are all equal, nor what is zipped to a path that
+	 * tells all by itself. */
 	uint32_t tells;
 };
 struct sweep {
 	struct sweep_point *points;
 	size_t count;
 	struct ynode *made; /* nodes that range made; owned */
+	size_t blocks;	    /* mappings in the list; 0 without one */
 };
 
 /* 'node': a block {product, zip, where}, or a list of blocks whose points follow each other; NULL:

@@ -157,6 +157,9 @@ static const struct {
 	{"what is zipped to distinct values does not", "zip: {a: [1, 2], b: [3, 4]}", 1},
 	{"but to repeated ones", "zip: {a: [1, 1, 2], b: [3, 4, 4], c: [5, 6, 7]}", 7},
 	{"a part goes by its name", "zip: {policy: [{name: p}, {name: q}], b: [3, 4]}", 1},
+	{"equal values do not", "zip: {a: [1, 1, 2], b: [3, 4, 4], c: [5, 5, 5]}", 3},
+	{"one value tells a block from the others",
+	 "[{product: {a: [1], b: [3, 4]}}, {product: {a: [2]}}]", 3},
 	{"product and zip each tell", "product: {z: [1, 2]}\nzip: {a: [1, 2], b: [3, 4]}", 3},
 };
 
