@@ -43,6 +43,8 @@ static void make_rows(void)
 				row->compute_ns_per_token = 0.25 * total;
 				row->total_ns_per_token = total;
 				row->spread_frac = 0.05;
+				row->total_ns_low = 0.96 * total;
+				row->total_ns_high = 1.05 * total;
 			}
 }
 
