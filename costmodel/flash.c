@@ -89,6 +89,19 @@ double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uin
 	return ns;
 }
 
+uint32_t flash_gap_slots(const struct flash_params *flash, uint64_t slot_bytes, unsigned in_flight,
+			 uint64_t most_bytes)
+{
+	double slot = (double)slot_bytes, most = (double)most_bytes, faster;
+
+	assert(slot_bytes > 0 && in_flight > 0);
+	if (most_bytes < 3 * slot_bytes)
+		return 0;
+	faster = most * flash_reads_per_s(flash, most, in_flight) /
+		 (slot * flash_reads_per_s(flash, slot, in_flight));
+	return (uint32_t)floor(fmax(0, fmin(faster - 1, most / slot - 2)));
+}
+
 double flash_saturation_in_flight(const struct flash_params *flash, double read_bytes)
 {
 	assert(read_bytes > 0);

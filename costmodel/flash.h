@@ -33,6 +33,20 @@ double flash_read_ns(const struct flash_params *flash, double read_bytes);
 double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uint64_t read_bytes,
 		      unsigned in_flight);
 
+/* Reading more and discarding it: how many slots of 'slot_bytes' between two that are needed may be
+ * read with them, in one request of at most 'most_bytes'.
+ *
+ * With n = 'in_flight' outstanding a read of b bytes takes c(b) = 1/X(b,n) of a busy device.  In a chain
+ * of needed slots with g others before each, all in reads of M = most_bytes, one costs (1+g) b c(M)/M;
+ * apart it costs c(b).  So the gap may be the g at which both are equal:
+ *	1 + g = M X(M,n) / (b X(b,n))    how much faster large reads bring bytes than slots alone do
+ * Since c is convex, no shorter chain is slower for it either, down to two slots: c((2+g) b) <= 2 c(b).
+ * (Two slots alone could bear a longer gap; a chain of such gaps would take up to twice as long as the
+ * slots apart.)  About h BM / b - 1 slots where requests are the limit, s B1 bytes where latency is,
+ * and none where bytes are. */
+uint32_t flash_gap_slots(const struct flash_params *flash, uint64_t slot_bytes, unsigned in_flight,
+			 uint64_t most_bytes);
+
 /* Figures a user can act on.  n* = (s + b/B1) / D(b): reads in flight that saturate the device. */
 double flash_saturation_in_flight(const struct flash_params *flash, double read_bytes);
 /* h BM: the read size whose transfer costs what its request costs. */

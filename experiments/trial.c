@@ -3,6 +3,7 @@
 #include "trial.h"
 
 #include "configs.h"
+#include "flash.h"
 #include "flash_version.h"
 #include "real_probe.h"
 #include "real_read.h"
@@ -113,13 +114,30 @@ static int read_device(struct trial *trial, const struct ynode *map, struct err 
 	return err->code;
 }
 
+/* A policy never sees the device: what the profile says of gaps becomes a size here, before any world
+ * runs, so that both decide by the same one. */
+static void gap_resolve(struct trial *trial)
+{
+	struct policy_config *policy = &trial->policy;
+	uint64_t slot_bytes = policy_slot_bytes(policy, &trial->model);
+	uint32_t slots;
+
+	if (policy->coalesce != COALESCE_GAP || policy->coalesce_gap != COALESCE_GAP_AUTO)
+		return;
+	slots = flash_gap_slots(&trial->device.flash, slot_bytes, (unsigned)policy->in_flight,
+				policy->coalesce_most);
+	policy->coalesce_gap = slots ? slots * slot_bytes : COALESCE_GAP_NONE;
+}
+
+/* After the model and the device. */
 static int read_policy(struct trial *trial, const struct ynode *map, struct err *err)
 {
 	struct ynode *part;
 
 	if (part_get(&part, CONFIG_POLICY, map, err))
 		return err->code;
-	(void)!policy_config_read(&trial->policy, part, err);
+	if (policy_config_read(&trial->policy, part, err) == 0)
+		gap_resolve(trial);
 	ynode_free(part);
 	return err->code;
 }
@@ -175,6 +193,7 @@ static const struct ynode *place_of(const struct ynode *map, const char *part, c
 static int check_fit(const struct trial *trial, const struct ynode *map, struct err *err)
 {
 	const struct policy_config *policy = &trial->policy;
+	uint64_t slot_bytes = policy_slot_bytes(policy, &trial->model);
 
 	if (trial->run.ctx > trial->model.position_count)
 		return ynode_err(ynode_get(map, "ctx") ? ynode_get(map, "ctx") : map, err,
@@ -185,6 +204,11 @@ static int check_fit(const struct trial *trial, const struct ynode *map, struct 
 				 "chunk: %" PRIu64
 				 " B is no multiple of model %s's row_align %" PRIu64 " B",
 				 policy->chunk, trial->model.name, trial->model.row_align);
+	if (policy->coalesce == COALESCE_GAP && policy->coalesce_most < slot_bytes)
+		return ynode_err(place_of(map, "policy", "coalesce_most"), err,
+				 "coalesce_most: %" PRIu64 " B is less than one slot of %" PRIu64
+				 " B (a row, or a chunk of rows)",
+				 policy->coalesce_most, slot_bytes);
 	if (trial->run.trace[0] && access(trial->run.trace, R_OK) != 0)
 		return ynode_err(ynode_get(map, "trace"), err, "trace: cannot read '%s': %s",
 				 trial->run.trace, strerror(errno));

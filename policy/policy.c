@@ -67,6 +67,14 @@ static struct region_shape region_shape(const struct policy_config *config,
 	return shape;
 }
 
+uint64_t policy_slot_bytes(const struct policy_config *config, const struct model *model)
+{
+	uint64_t stride = model_row_stride(model, (enum weight_type)config->weights,
+					   policy_layout(config)->regions[0]);
+
+	return reads_rows_per_slot(config->chunk, stride) * stride;
+}
+
 /* The trace must be of this model's geometry. */
 static int check_trace(const struct policy *policy, struct err *err)
 {
@@ -111,6 +119,7 @@ static int check_chunks(const struct policy *policy, struct err *err)
 static int check_merge(const struct policy *policy, struct err *err)
 {
 	const struct policy_config *config = policy->config;
+	uint64_t slot = policy_slot_bytes(config, policy->model);
 
 	if (!policy->rule.merge)
 		return 0;
@@ -120,17 +129,12 @@ static int check_merge(const struct policy *policy, struct err *err)
 			"policy %s: coalesce_gap: auto comes from a device profile, and there is "
 			"none here; give a size (16KiB), or none to join neighbours only",
 			config->name);
-	for (unsigned i = 0; i < policy->layout->region_count; i++) {
-		uint64_t stride = policy->shapes[policy->layout->regions[i]].row_stride;
-		uint64_t slot = reads_rows_per_slot(config->chunk, stride) * stride;
-
-		if (config->coalesce_most < slot)
-			return err_set(err, EINVAL,
-				       "policy %s: coalesce_most %llu B is less than one %s of "
-				       "%llu B",
-				       config->name, (unsigned long long)config->coalesce_most,
-				       slot > stride ? "chunk" : "row", (unsigned long long)slot);
-	}
+	if (config->coalesce_most < slot)
+		return err_set(err, EINVAL,
+			       "policy %s: coalesce_most %llu B is less than one slot of %llu B (a "
+			       "row, or a chunk of rows)",
+			       config->name, (unsigned long long)config->coalesce_most,
+			       (unsigned long long)slot);
 	return 0;
 }
 

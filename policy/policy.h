@@ -51,6 +51,8 @@ const void *policy_residency_params(const struct policy_config *config);
 double policy_residency_number(const struct policy_config *config, const char *name);
 /* Set a residency parameter that is a share; false when the chosen residency has no such row. */
 bool policy_residency_put(struct policy_config *config, const char *name, double value);
+/* Bytes of one slot of its sparse reads on a model: a row, or a chunk of rows (reads.h). */
+uint64_t policy_slot_bytes(const struct policy_config *config, const struct model *model);
 /* Markdown for docs/config.md and --help: every axis, every member with its help line and
  * parameters. */
 void policy_help(FILE *out);

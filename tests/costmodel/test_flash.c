@@ -237,10 +237,94 @@ START_TEST(test_a_batch_is_exact_in_one_round_or_when_saturated_and_fair_otherwi
 }
 END_TEST
 
+/* What reads of 'bytes' take of a busy device. */
+static double busy_ns(const struct flash_params *flash, double bytes, unsigned in_flight)
+{
+	return 1e9 / flash_reads_per_s(flash, bytes, in_flight);
+}
+
+START_TEST(test_no_chain_of_slots_is_slower_with_its_gaps_than_apart)
+{
+	struct rng rng = {11};
+	unsigned gaps_found = 0;
+
+	for (int i = 0; i < DEVICES; i++) {
+		struct flash_params flash = random_device(&rng);
+		unsigned n = 1 + (unsigned)rng_below(&rng, 64);
+		uint64_t slot = 512 * (1 + rng_below(&rng, 64)), most = 1048576;
+		uint32_t gap;
+
+		flash.knee = fmax(flash.knee, 1); /* below, X is no norm and c not convex */
+		gap = flash_gap_slots(&flash, slot, n, most);
+		gaps_found += gap > 0;
+		for (uint32_t count = 2; (count + (count - 1) * gap) * slot <= most; count++) {
+			double bytes = (double)((count + (count - 1) * gap) * slot);
+
+			ck_assert_msg(busy_ns(&flash, bytes, n) <=
+					      count * busy_ns(&flash, (double)slot, n) * (1 + 1e-9),
+				      "device %d: %u slots of %llu, gaps of %u", i, count,
+				      (unsigned long long)slot, gap);
+		}
+	}
+	ck_assert_uint_gt(gaps_found, DEVICES / 4);
+	ck_assert_uint_lt(gaps_found, DEVICES);
+}
+END_TEST
+
+START_TEST(test_one_slot_more_and_a_long_chain_is_slower)
+{
+	struct rng rng = {12};
+
+	for (int i = 0; i < DEVICES; i++) {
+		struct flash_params flash = random_device(&rng);
+		unsigned n = 1 + (unsigned)rng_below(&rng, 64);
+		uint64_t slot = 4096, most = 1048576;
+		uint32_t gap = flash_gap_slots(&flash, slot, n, most) + 1;
+		double chain = busy_ns(&flash, (double)most, n) * (double)(slot * (gap + 1)) /
+			       (double)most;
+
+		if (gap + 2 <= most / slot)
+			ck_assert_double_gt(chain, busy_ns(&flash, (double)slot, n));
+	}
+}
+END_TEST
+
+/* By hand: bytes cost nothing but their share of the cap, requests nothing but theirs. */
+static const struct {
+	const char *why;
+	double latency_ns, stream, rate, peak;
+	unsigned in_flight;
+	uint64_t slot, most;
+	uint32_t gap;
+} gaps[] = {
+	{"requests: 100 us at 1 GB/s are 25.6 slots", 1, 1e12, 1e4, 1e9, 64, 3900, 1000000, 24},
+	{"a read of 40 kB holds 10 slots, 8 between two", 1, 1e12, 1e4, 1e9, 64, 3900, 40000, 8},
+	{"a read of two slots has no gap", 1, 1e12, 1e4, 1e9, 64, 3900, 7800, 0},
+	{"bytes: nothing is gained", 1, 1e12, 1e9, 1e9, 64, 4000, 1000000, 0},
+	{"latency: 50 us at 1 GB/s are 50 kB", 50e3, 1e9, 1e9, 1e12, 1, 5000, 1e9, 9},
+};
+
+START_TEST(test_a_gap_is_what_the_bound_at_hand_leaves_room_for)
+{
+	const struct flash_params flash = {
+		.latency_ns = gaps[_i].latency_ns,
+		.stream_bytes_per_s = gaps[_i].stream,
+		.request_rate_per_s = gaps[_i].rate,
+		.peak_bytes_per_s = gaps[_i].peak,
+		.size_norm = 64,
+		.knee = 64,
+	};
+	uint32_t gap = flash_gap_slots(&flash, gaps[_i].slot, gaps[_i].in_flight, gaps[_i].most);
+
+	ck_assert_msg(gap == gaps[_i].gap, "%s: %u", gaps[_i].why, gap);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("flash");
 	TCase *steady = tcase_create("steady state"), *batch = tcase_create("batch");
+	TCase *gap = tcase_create("gap");
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
@@ -258,7 +342,12 @@ int main(void)
 			    0, sizeof(played) / sizeof(played[0]));
 	tcase_set_timeout(batch, 30);
 	suite_add_tcase(suite, steady);
+	tcase_add_test(gap, test_no_chain_of_slots_is_slower_with_its_gaps_than_apart);
+	tcase_add_test(gap, test_one_slot_more_and_a_long_chain_is_slower);
+	tcase_add_loop_test(gap, test_a_gap_is_what_the_bound_at_hand_leaves_room_for, 0,
+			    sizeof(gaps) / sizeof(gaps[0]));
 	suite_add_tcase(suite, batch);
+	suite_add_tcase(suite, gap);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

@@ -202,8 +202,9 @@ START_TEST(test_blocks_are_a_union_without_repetition)
 	ck_assert_uint_eq(x.trial_count, 4);
 	ck_assert_str_eq(x.trials[0].name, "policy=naive");
 	ck_assert_str_eq(x.trials[1].name, "policy=all");      /* tokens come with it */
-	ck_assert_str_eq(x.trials[2].name, "policy.window=4"); /* what is constant says nothing */
-	ck_assert_str_eq(x.trials[3].name, "policy.window=6"); /* 5 stands already, as all */
+	/* tokens are constant and say nothing, the policy is another block's too */
+	ck_assert_str_eq(x.trials[2].name, "policy=all policy.window=4");
+	ck_assert_str_eq(x.trials[3].name, "policy=all policy.window=6"); /* 5 stands, as all */
 	experiment_fini(&x);
 }
 END_TEST
@@ -306,6 +307,54 @@ START_TEST(test_a_devices_name_and_origin_are_not_in_the_digest)
 }
 END_TEST
 
+/* coalesce_gap of OPT 6.7B as the resolved config has it. */
+static const struct {
+	const char *why, *keys, *gap;
+} gaps[] = {
+	{"the M1 Max serves few requests: a bundle of 16 KiB", "device: m1-max\n", "16KiB"},
+	{"rows of 8 KiB: three of them",
+	 "device: m1-max\npolicy: {base: coalesce, layout: split}\n", "24KiB"},
+	{"in chunks of two bundles a gap would be a chunk more",
+	 "device: m1-max\npolicy: {base: coalesce, chunk: 32KiB}\n", "none"},
+	{"reads of two bundles have room for none",
+	 "device: m1-max\npolicy: {base: coalesce, coalesce_most: 32KiB}\n", "none"},
+	{"a device that is short of bytes joins neighbours only", "device: rtx4090-box\n", "none"},
+	{"what is said is meant", "device: m1-max\npolicy: {base: coalesce, coalesce_gap: 40KiB}\n",
+	 "40KiB"},
+	{"nobody asks", "device: m1-max\npolicy: {base: coalesce, coalesce: none}\n", "auto"},
+};
+
+START_TEST(test_an_automatic_gap_is_a_size_before_the_run)
+{
+	struct experiment x;
+	char yaml[512];
+
+	snprintf(yaml, sizeof(yaml), "experiment: t\nmodel: opt-6.7b\n%s%s",
+		 strstr(gaps[_i].keys, "policy") ? "" : "policy: coalesce\n", gaps[_i].keys);
+	scratch_experiment(&x, yaml);
+	ck_assert_msg(strcmp(resolved(&x.trials[0], "policy.coalesce_gap"), gaps[_i].gap) == 0,
+		      "%s: %s", gaps[_i].why, resolved(&x.trials[0], "policy.coalesce_gap"));
+	experiment_fini(&x);
+}
+END_TEST
+
+START_TEST(test_an_automatic_gap_counts_as_the_size_that_it_is)
+{
+	char found[DIGEST_TEXT], said[DIGEST_TEXT], other[DIGEST_TEXT];
+	const char *base = "experiment: t\nmodel: opt-6.7b\ndevice: m1-max\n";
+	char yaml[512];
+
+	snprintf(yaml, sizeof(yaml), "%spolicy: {base: coalesce}\n", base);
+	hash_of(found, yaml);
+	snprintf(yaml, sizeof(yaml), "%spolicy: {base: coalesce, coalesce_gap: 16KiB}\n", base);
+	hash_of(said, yaml);
+	snprintf(yaml, sizeof(yaml), "%spolicy: {base: coalesce, coalesce_gap: 32KiB}\n", base);
+	hash_of(other, yaml);
+	ck_assert_str_eq(found, said);
+	ck_assert_str_ne(found, other);
+}
+END_TEST
+
 START_TEST(test_a_trace_counts_by_its_content)
 {
 	struct trace trace = {.model = "tiny",
@@ -405,6 +454,9 @@ static TCase *digest_case(void)
 
 	tcase_add_loop_test(tcase, test_a_digest_covers_what_is_computed_and_nothing_else, 0,
 			    sizeof(digests) / sizeof(*digests));
+	tcase_add_loop_test(tcase, test_an_automatic_gap_is_a_size_before_the_run, 0,
+			    (int)(sizeof(gaps) / sizeof(*gaps)));
+	tcase_add_test(tcase, test_an_automatic_gap_counts_as_the_size_that_it_is);
 	tcase_add_test(tcase, test_a_devices_name_and_origin_are_not_in_the_digest);
 	tcase_add_test(tcase, test_a_trace_counts_by_its_content);
 	return tcase;

@@ -339,10 +339,10 @@ static const struct {
 } bad[] = {
 	{"nobody resolved it", "{coalesce: gap}", "coalesce_gap: auto comes from a device profile"},
 	{"a row does not fit", "{coalesce: gap, coalesce_gap: none, coalesce_most: 8KiB}",
-	 "coalesce_most 8192 B is less than one row of 16384 B"},
+	 "coalesce_most 8192 B is less than one slot of 16384 B"},
 	{"a chunk does not fit",
 	 "{coalesce: gap, coalesce_gap: none, chunk: 64KiB, coalesce_most: 32KiB}",
-	 "coalesce_most 32768 B is less than one chunk of 65536 B"},
+	 "coalesce_most 32768 B is less than one slot of 65536 B"},
 };
 
 START_TEST(test_what_cannot_be_done_is_refused_with_figures)
