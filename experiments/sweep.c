@@ -368,6 +368,12 @@ static bool axis_is_even(const struct axis *axis)
 	return true;
 }
 
+/* A part or a key of one: what is run, where tokens and their like are how long. */
+static bool axis_is_of_part(const struct axis *axis)
+{
+	return strchr(axis->path, '.') || axis->values[0]->kind == YNODE_MAP;
+}
+
 static void block_tells(struct block *block, bool is_alone)
 {
 	bool zip_told = false;
@@ -375,8 +381,8 @@ static void block_tells(struct block *block, bool is_alone)
 	for (size_t i = 0; i < block->axis_count; i++) {
 		const struct axis *axis = &block->axes[i];
 
-		if ((axis->count == 1 && is_alone) || axis_is_even(axis) ||
-		    (axis->zipped && zip_told))
+		if ((axis->count == 1 && (is_alone || !axis_is_of_part(axis))) ||
+		    axis_is_even(axis) || (axis->zipped && zip_told))
 			continue;
 		block->tells |= UINT32_C(1) << i;
 		zip_told |= axis->zipped && axis_is_distinct(axis);

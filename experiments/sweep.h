@@ -14,8 +14,8 @@ struct sweep_point {
 	const struct ynode **values;
 	size_t count;
 	size_t block; /* which mapping of a list of sweeps it comes from; 0 without a list */
-	/* Bit i: paths[i] helps to tell this point from the others.  A path of one value does so only
-	 * among several blocks; never one whose values are all equal, nor what is zipped to a path that
+	/* Bit i: paths[i] helps to tell this point from the others.  A part, or a key of one, of one value does
+	 * so only among several blocks; never another path of one value, one whose values are all equal, nor what is zipped to a path that
 	 * tells all by itself. */
 	uint32_t tells;
 };

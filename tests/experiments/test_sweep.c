@@ -159,7 +159,8 @@ static const struct {
 	{"a part goes by its name", "zip: {policy: [{name: p}, {name: q}], b: [3, 4]}", 1},
 	{"equal values do not", "zip: {a: [1, 1, 2], b: [3, 4, 4], c: [5, 5, 5]}", 3},
 	{"one value tells a block from the others",
-	 "[{product: {a: [1], b: [3, 4]}}, {product: {a: [2]}}]", 3},
+	 "[{product: {p.a: [1], b: [3, 4]}}, {product: {p.a: [2]}}]", 3},
+	{"if it is of a part", "[{product: {a: [1], b: [3, 4]}}, {product: {a: [2]}}]", 2},
 	{"product and zip each tell", "product: {z: [1, 2]}\nzip: {a: [1, 2], b: [3, 4]}", 3},
 };
 
