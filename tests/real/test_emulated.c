@@ -272,7 +272,7 @@ START_TEST(a_setting_reads_as_fast_as_its_yaml_states)
 {
 	static uint64_t at[MANY * 5];
 	/* A long read is of many pieces, and few of them are as many. */
-	const unsigned warm = stated[_i].bytes > 65536 ? MANY / 5 : MANY, count = 5 * warm;
+	const unsigned warm = stated[_i].bytes > 65536 ? MANY / 10 : MANY / 2, count = 5 * warm;
 	struct real_target target;
 	struct emulator *e;
 	double reads_per_s;
