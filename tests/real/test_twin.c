@@ -195,6 +195,51 @@ START_TEST(rows_read_in_pieces_and_with_padding_are_whole)
 }
 END_TEST
 
+/* Reads of several slots, with gaps between them; of one row a slot and of several, in one tile and in
+ * many, of padded rows too. */
+static const struct {
+	int model;
+	const char *reads;
+	uint64_t tile_bytes;
+} joined[] = {
+	{0, "layout: bundle, coalesce_gap: none", 0},
+	{0, "layout: split, coalesce_gap: none", 0},
+	{0, "layout: bundle, coalesce_gap: 4KiB", 0},
+	{0, "layout: split, coalesce_gap: 4KiB", 24576},
+	{1, "layout: bundle, coalesce_gap: 2KiB, coalesce_most: 8KiB", 0},
+	{1, "layout: split, coalesce_gap: 2KiB, coalesce_most: 5KiB", 24576},
+	{0, "layout: bundle, coalesce_gap: 64KiB, coalesce_most: 16KiB", 24576},
+	{0, "layout: split, chunk: 4KiB, coalesce_gap: 8KiB, coalesce_most: 24KiB", 0},
+	{0, "layout: bundle, chunk: 16KiB, coalesce_gap: 16KiB, coalesce_most: 64KiB", 24576},
+	{1, "layout: split, chunk: 16KiB, coalesce_gap: none", 0},
+	{2, "layout: bundle, coalesce_gap: 16KiB, coalesce_most: 64KiB", 70000},
+	{2, "layout: split, chunk: 4KiB, coalesce_gap: 8KiB, coalesce_most: 40KiB", 70000},
+	{2, "layout: bundle, chunk: 32KiB, coalesce_gap: 32KiB, weights: f32", 0},
+	{0, "layout: split, coalesce_gap: 16MiB, coalesce_most: 16MiB, weights: f32", 0},
+};
+
+START_TEST(reads_of_several_slots_and_gaps_are_the_same_in_both_worlds)
+{
+	static const char *const demands[] = {
+		"demand: noisy, residency: none",
+		"demand: noisy, residency: window, window: 3",
+		"demand: oracle, persistence: none, residency: window, window: 2, store: realloc",
+	};
+
+	for (int i = 0; i < 3; i++) {
+		struct bench_options o;
+		char text[512];
+
+		snprintf(text, sizeof(text), "{%s, coalesce: gap, %s, in_flight: 4}", demands[i],
+			 joined[_i].reads);
+		o = options_of(joined[_i].model, text);
+		o.token_count = 6;
+		o.tile_bytes = joined[_i].tile_bytes;
+		check_twins(&o);
+	}
+}
+END_TEST
+
 static const struct real_target emulated = {
 	.name = "test",
 	.is_emulated = true,
@@ -351,6 +396,8 @@ int main(void)
 	tcase_add_loop_test(tcase, every_policy_is_the_same_in_both_worlds, 0,
 			    COMBINATIONS / STORES / WEIGHTS);
 	tcase_add_loop_test(tcase, rows_read_in_pieces_and_with_padding_are_whole, 0, RUNGS);
+	tcase_add_loop_test(tcase, reads_of_several_slots_and_gaps_are_the_same_in_both_worlds, 0,
+			    sizeof(joined) / sizeof(joined[0]));
 	tcase_add_loop_test(tcase, an_emulated_device_is_a_twin_too, 0, RUNGS);
 	tcase_add_loop_test(tcase, a_planted_fault_is_caught, 0,
 			    sizeof(faults) / sizeof(faults[0]));
