@@ -141,8 +141,11 @@ static void put_parts(FILE *out, const struct ynode *profile)
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		const struct ynode *part = ynode_get(profile, parts[i]);
 
-		for (size_t k = 0; part && part->kind == YNODE_MAP && k < part->count; k++)
-			fprintf(out, "%s`%s`", i || k ? ", " : "", part->keys[k]->text);
+		if (!part || part->kind != YNODE_MAP)
+			continue;
+		fprintf(out, "%s%s", i ? "; " : "", parts[i]);
+		for (size_t k = 0; k < part->count; k++)
+			fprintf(out, "%s `%s`", k ? "," : "", part->keys[k]->text);
 	}
 }
 

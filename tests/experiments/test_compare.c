@@ -647,7 +647,7 @@ START_TEST(test_what_was_fitted_is_told_from_the_store)
 					   "to 32 in flight)\n"));
 	ck_assert_ptr_nonnull(strstr(text, "\"points\":[\n{\"read_bytes\":\"4KiB\""));
 	ck_assert_ptr_nonnull(strstr(text, "Fitted: profile `dev` (emulated, 2026-11-21): "
-					   "`latency_ns`, `stream_bytes_per_s`"));
+					   "flash `latency_ns`, `stream_bytes_per_s`"));
 	free(text);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	ck_assert_int_eq(system(command), 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* test_summary.c - token lines whose means, quantiles, spread and noise floor are known */
+#include "order.h"
 #include "trial.h"
 
 #include <check.h>
@@ -75,6 +76,7 @@ START_TEST(test_one_repeat_has_neither_spread_nor_noise_floor)
 	trial_summarise(&row, &list);
 	ck_assert_uint_eq(row.repeats, 1);
 	ck_assert(isnan(row.spread_frac) && isnan(row.noise_floor_frac));
+	ck_assert(isnan(row.total_ns_low) && isnan(row.total_ns_high));
 }
 END_TEST
 
@@ -101,6 +103,30 @@ START_TEST(test_the_noise_floor_is_the_median_pair)
 }
 END_TEST
 
+/* Order statistics 0.98 sqrt(16) + 1 = 4.92 from the middle: of 16, the 4th and the 13th or about. */
+START_TEST(test_the_interval_goes_by_the_order_of_the_repeats)
+{
+	uint64_t totals[16];
+	struct order_interval wanted;
+	double means[16];
+
+	for (size_t i = 0; i < 16; i++) {
+		totals[i] = 1000 + 10 * (i * 7 % 16); /* 1000 .. 1150, not in order */
+		means[i] = (double)totals[i];
+	}
+	totals[3] = 900000; /* an outlier moves it by no more than one rank */
+	repeats_add(totals, 16);
+	trial_summarise(&row, &list);
+	wanted = order_median_interval(means, 16);
+	ck_assert_double_ge(row.total_ns_low, wanted.low);
+	ck_assert_double_le(row.total_ns_low, wanted.low + 10);
+	ck_assert_double_ge(row.total_ns_high, wanted.high);
+	ck_assert_double_le(row.total_ns_high, wanted.high + 10);
+	ck_assert_double_lt(row.total_ns_high, 1151);
+	ck_assert_double_gt(row.spread_frac, 1); /* which Student's does */
+}
+END_TEST
+
 START_TEST(test_nothing_measured_stays_absent)
 {
 	list.warmup = 5;
@@ -124,6 +150,7 @@ int main(void)
 	tcase_add_test(tcase, test_one_repeat_has_neither_spread_nor_noise_floor);
 	tcase_add_test(tcase, test_the_spread_is_students);
 	tcase_add_test(tcase, test_the_noise_floor_is_the_median_pair);
+	tcase_add_test(tcase, test_the_interval_goes_by_the_order_of_the_repeats);
 	tcase_add_test(tcase, test_nothing_measured_stays_absent);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
