@@ -12,16 +12,15 @@
 #include "cores.h"
 #include "json_out.h"
 #include "order.h"
+#include "program_run.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { PAIRS_MOST = 1000, OUTPUT_MOST = 1 << 20 };
@@ -32,39 +31,12 @@ struct decode_args {
 	bool json;
 };
 
-/* Run a program and keep what it prints; its stderr goes nowhere unless it fails. */
+/* Run a program and keep what it prints. */
 static int run_program(const char *const *argv, char *output, size_t size, struct err *err)
 {
-	int ends[2], status;
-	size_t used = 0;
-	ssize_t got;
-	pid_t pid;
+	const struct program program = {.argv = argv};
 
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return err_errno(err, "a pipe to %s", argv[0]);
-	pid = fork();
-	if (pid == 0) {
-		dup2(ends[1], STDOUT_FILENO);
-		if (!freopen("/dev/null", "w", stderr))
-			_exit(126);
-		execv(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	close(ends[1]);
-	if (pid < 0) {
-		close(ends[0]);
-		return err_errno(err, "cannot start %s", argv[0]);
-	}
-	while (used < size - 1 && (got = read(ends[0], output + used, size - 1 - used)) > 0)
-		used += (size_t)got;
-	output[used] = 0;
-	close(ends[0]);
-	if (waitpid(pid, &status, 0) != pid)
-		return err_errno(err, "%s", argv[0]);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return err_set(err, EIO, "%s ended with status %d, expected 0", argv[0],
-			       WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
-	return 0;
+	return program_run(&program, output, size, err);
 }
 
 /* A number of a JSON text: of an object, or of the first object of a list, by key and perhaps a key

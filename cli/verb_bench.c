@@ -3,6 +3,7 @@
  * generation included */
 #include "bench_decode.h"
 #include "bench_device.h"
+#include "bench_io.h"
 #include "bench_kernels.h"
 #include "cli.h"
 #include "clock.h"
@@ -119,6 +120,7 @@ int verb_bench(int argc, char **argv, struct err *err)
 	static const struct subverb subs[] = {
 		{"decode", "tokens a second, beside llama.cpp", bench_decode},
 		{"device", "how exactly this host plays an emulated device", bench_device},
+		{"io", "MB/s of the read engines, beside fio", bench_io},
 		{"kernels", "GB/s of the kernels, beside a plain read", bench_kernels},
 		{"sim", "seconds a simulated trial takes", bench_sim},
 	};
