@@ -4,6 +4,7 @@
 #include "checkpoint_inside.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -137,8 +138,49 @@ static char *join(const char *dir, const char *name, struct err *err)
 	return path;
 }
 
+static bool ends_in(const char *text, const char *end)
+{
+	size_t bytes = strlen(text), end_bytes = strlen(end);
+
+	return bytes >= end_bytes && strcmp(text + bytes - end_bytes, end) == 0;
+}
+
+int checkpoint_gguf_found(const char *dir, struct err *err)
+{
+	char first[256] = "";
+	unsigned count = 0;
+	bool ours = false;
+	DIR *folder = opendir(dir);
+
+	for (const struct dirent *e; folder && (e = readdir(folder));) {
+		if (!ends_in(e->d_name, ".gguf"))
+			continue;
+		ours = ours || strcmp(e->d_name, "base.gguf") == 0;
+		/* The first by name: the order of a folder is nobody's. */
+		if (count++ == 0 || strcmp(e->d_name, first) < 0)
+			snprintf(first, sizeof(first), "%s", e->d_name);
+	}
+	if (folder)
+		closedir(folder);
+	if (ours)
+		return err_set(
+			err, ENOENT,
+			"%s: no checkpoint in this folder: got base.gguf, a model's own file, "
+			"which needs no import: give the folder to generate or score",
+			dir);
+	if (count > 0)
+		return err_set(err, ENOENT,
+			       "%s: no checkpoint in this folder: got %u GGUF file%s and no "
+			       "config.json with weights, expected the file's path: %s%s%s",
+			       dir, count, count > 1 ? "s" : "", dir, ends_in(dir, "/") ? "" : "/",
+			       first);
+	return 0;
+}
+
 static int nothing_found(const char *dir, struct err *err)
 {
+	if (checkpoint_gguf_found(dir, err))
+		return err->code;
 	return err_set(
 		err, ENOENT,
 		"%s: no checkpoint in this folder, expected one of %s, %s, %s, %s (or the path "
@@ -162,13 +204,6 @@ static int open_folder(struct checkpoint *checkpoint, struct err *err)
 			return code;
 	}
 	return nothing_found(checkpoint->path, err);
-}
-
-static bool ends_in(const char *text, const char *end)
-{
-	size_t bytes = strlen(text), end_bytes = strlen(end);
-
-	return bytes >= end_bytes && strcmp(text + bytes - end_bytes, end) == 0;
 }
 
 static int open_path(struct checkpoint *checkpoint, struct err *err)

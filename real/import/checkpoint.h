@@ -40,7 +40,12 @@ const struct checkpoint_tensor *checkpoint_tensor_at(const struct checkpoint *ch
 const struct checkpoint_tensor *checkpoint_find(const struct checkpoint *checkpoint,
 						const char *name);
 /* Bytes [from, from + bytes) of a tensor. EIO on a short read. */
-MUST_CHECK int checkpoint_read(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor,
-			       uint64_t from, void *to, size_t bytes, struct err *err);
+MUST_CHECK int checkpoint_read(struct checkpoint *checkpoint,
+			       const struct checkpoint_tensor *tensor, uint64_t from, void *to,
+			       size_t bytes, struct err *err);
+
+/* For a folder that is no checkpoint: ENOENT where it holds GGUF files, with their names and what to
+ * give instead of it; else 0. */
+MUST_CHECK int checkpoint_gguf_found(const char *dir, struct err *err);
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { COLUMN_BYTES = 256 * 1024 * 1024, THREADS_MAX = 16, WARNING = 1024 };
 
@@ -60,7 +61,8 @@ static int read_folder_config(struct hf_config *config, const char *dir, struct 
 	if (!path)
 		return err_nomem(err, "a file's name", size);
 	snprintf(path, size, "%s/config.json", dir);
-	(void)!hf_config_read(config, path, err);
+	if (access(path, F_OK) == 0 || !checkpoint_gguf_found(dir, err))
+		(void)!hf_config_read(config, path, err);
 	free(path);
 	return err->code;
 }
@@ -92,6 +94,22 @@ static bool is_printable(const char *name)
 	return name[0] != '\0';
 }
 
+/* As the user says; said aloud where the checkpoint says otherwise (a GGUF file says nothing). */
+static void set_activation(const struct import *im, struct hf_config *config, unsigned activation)
+{
+	char text[WARNING];
+
+	if (!im->gguf && config->model.activation != activation) {
+		snprintf(text, sizeof(text),
+			 "--activation: got %s, expected %s as %.600s/config.json says: the "
+			 "option is obeyed, and the model computes something else",
+			 activation_words[activation].text,
+			 activation_words[config->model.activation].text, im->from);
+		warn(im, text);
+	}
+	config->model.activation = activation;
+}
+
 static int read_config(struct import *im, struct hf_config *config, struct err *err)
 {
 	const struct import_options *o = im->options;
@@ -104,14 +122,34 @@ static int read_config(struct import *im, struct hf_config *config, struct err *
 	}
 	if (!is_printable(config->model.name))
 		name_after_path(&config->model, im->from);
+	if (config->note[0])
+		warn(im, config->note);
 	if (o->activation >= 0)
-		config->model.activation = (unsigned)o->activation;
+		set_activation(im, config, (unsigned)o->activation);
 	config->model.row_align = o->row_align;
 	if (config->model.activation != ACT_RELU)
 		warn(im, "the FFN's activation is a GELU, which gives no zeros: there is no "
 			 "sparsity to use, and a policy that reads active neurons reads all of "
 			 "them");
 	return 0;
+}
+
+/* Where the tokenizer does not say which token ends a text, the config may. */
+static void find_eos(struct import *im)
+{
+	struct err own = {0};
+	char text[WARNING];
+	uint32_t there;
+	int64_t id;
+
+	if (im->gguf || tokenizer_eos(im->tokenizer, &there))
+		return;
+	if (!hf_eos_read(&id, im->from, &own) && id >= 0)
+		(void)!tokenizer_set_eos(im->tokenizer, (uint32_t)id, &own);
+	if (!own.code)
+		return;
+	snprintf(text, sizeof(text), "no token ends a text: %s", own.msg);
+	warn(im, text);
 }
 
 /* A model without one imports: everything that takes token ids works on it. */
@@ -132,6 +170,7 @@ static int read_tokenizer(struct import *im, struct err *err)
 		warn(im, text);
 		return 0;
 	}
+	find_eos(im);
 	if (tokenizer_vocab_count(im->tokenizer) > im->source.config.model.vocab_count) {
 		snprintf(text, sizeof(text),
 			 "the tokenizer has %" PRIu32 " tokens, the model's embedding %" PRIu64

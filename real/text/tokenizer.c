@@ -212,6 +212,16 @@ bool tokenizer_eos(const struct tokenizer *tokenizer, uint32_t *id)
 	return true;
 }
 
+int tokenizer_set_eos(struct tokenizer *tokenizer, uint32_t id, struct err *err)
+{
+	if (!vocab_token(&tokenizer->vocab, id))
+		return err_set(err, EINVAL,
+			       "eos_token_id: got %" PRIu32 ", expected a token of the vocabulary",
+			       id);
+	tokenizer->eos = id;
+	return 0;
+}
+
 /* What one encoding needs. */
 struct encoding {
 	const struct tokenizer *t;

@@ -21,7 +21,8 @@ struct gguf_head;
  * got and expected when they are malformed; ENOTSUP names a kind of tokenizer that is not one. */
 MUST_CHECK int tokenizer_read_folder(struct tokenizer **out, const char *dir, struct err *err);
 /* The same from a GGUF header; ENOENT when it has no tokenizer keys. */
-MUST_CHECK int tokenizer_read_gguf(struct tokenizer **out, const struct gguf *gguf, struct err *err);
+MUST_CHECK int tokenizer_read_gguf(struct tokenizer **out, const struct gguf *gguf,
+				   struct err *err);
 /* Write its keys (before the first tensor of the head). */
 void tokenizer_write_gguf(const struct tokenizer *tokenizer, struct gguf_head *head);
 void tokenizer_close(struct tokenizer *tokenizer); /* NULL is fine */
@@ -36,6 +37,8 @@ uint32_t tokenizer_vocab_count(const struct tokenizer *tokenizer); /* the highes
 /* What a prompt begins with; false where the family puts nothing in front (Falcon). */
 bool tokenizer_bos(const struct tokenizer *tokenizer, uint32_t *id);
 bool tokenizer_eos(const struct tokenizer *tokenizer, uint32_t *id);
+/* For a checkpoint whose config names the end and whose tokenizer does not. EINVAL when there is no such token. */
+MUST_CHECK int tokenizer_set_eos(struct tokenizer *tokenizer, uint32_t id, struct err *err);
 
 /* Ids of 'text' (any bytes, NULs and invalid UTF-8 too; at most 1 GiB), with the leading special token
  * that the family wants where 'add_special'.  *ids is allocated; free() it.  Any number of threads may

@@ -47,13 +47,30 @@ static struct import_options options_for(int weights)
 				       .warn = keep_warning};
 }
 
-static void import_as(int weights)
+static struct import_report import_with(const struct import_options *options)
 {
-	const struct import_options options = options_for(weights);
 	struct import_report report;
 	struct err err = {0};
 
-	ck_ok(model_import(to, from, &options, &report, &err));
+	ck_ok(model_import(to, from, options, &report, &err));
+	return report;
+}
+
+static struct import_report import_as(int weights)
+{
+	const struct import_options options = options_for(weights);
+
+	return import_with(&options);
+}
+
+static void import_fails(const struct import_options *options, int code, const char *says)
+{
+	struct import_report report;
+	struct err err = {0};
+
+	ck_assert_int_eq(model_import(to, from, options, &report, &err), code);
+	ck_assert_msg(strstr(err.msg, says) != NULL, "said '%s', expected '%s' in it", err.msg,
+		      says);
 }
 
 /* Which tensor of the checkpoint, and which of its elements, a weight of ours must be.  Written
@@ -252,6 +269,15 @@ static void make_checkpoint(struct tiny_checkpoint *tc, enum model_family family
 	tc_config(from, family == MODEL_OPT ? tc_opt_config : tc_falcon_config, NULL, NULL);
 }
 
+/* A plain one in its folder. */
+static void write_checkpoint(enum model_family family)
+{
+	struct tiny_checkpoint tc;
+
+	make_checkpoint(&tc, family, family == MODEL_OPT ? "decoder." : "transformer.", NULL);
+	tc_write(&tc, from);
+}
+
 START_TEST(every_weight_is_in_its_place_whatever_the_prefix)
 {
 	struct tiny_checkpoint tc;
@@ -306,16 +332,14 @@ START_TEST(the_digest_says_which_weights_whatever_the_names_layouts_and_blocks)
 
 	for (unsigned i = 0; i < 3; i++) {
 		struct import_options options = options_for(-1);
-		struct import_report report;
 		struct tiny_checkpoint tc;
-		struct err err = {0};
 
 		make_checkpoint(&tc, MODEL_OPT, prefixes[i], i == 1 ? "lm_head.weight" : NULL);
 		tc_write(&tc, from);
 		options.column_bytes = column_bytes[i];
 		options.buffer_bytes = buffer_bytes[i];
 		options.threads = 1 + i;
-		ck_ok(model_import(to, from, &options, &report, &err));
+		import_with(&options);
 		check_weights(prefixes[i], WEIGHT_F32, i ? again : digest);
 		if (i)
 			ck_assert_str_eq(again, digest);
@@ -335,8 +359,6 @@ START_TEST(pieces_of_any_size_make_the_same_model)
 	} pieces[] = {{1, 0}, {1, 1}, {5000, 0}, {5000, 1500}, {0, 1500}, {9999, 4 * TC_D * 191}};
 	struct import_options options = options_for(-1);
 	struct tiny_checkpoint tc, kept = {.count = 0};
-	struct import_report report;
-	struct err err = {0};
 
 	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
 	for (unsigned i = 0; i < tc.count; i++)
@@ -347,7 +369,7 @@ START_TEST(pieces_of_any_size_make_the_same_model)
 	options.threads = 3;
 	options.buffer_bytes = pieces[_i].buffer_bytes;
 	options.column_bytes = pieces[_i].column_bytes;
-	ck_ok(model_import(to, from, &options, &report, &err));
+	import_with(&options);
 	check_weights("decoder.", WEIGHT_F32, NULL);
 }
 END_TEST
@@ -356,16 +378,12 @@ END_TEST
 START_TEST(two_imports_make_one_model)
 {
 	struct import_options options = options_for(-1);
-	struct import_report report;
-	struct tiny_checkpoint tc;
-	struct err err = {0};
 
-	make_checkpoint(&tc, MODEL_FALCON, "transformer.", NULL);
-	tc_write(&tc, from);
+	write_checkpoint(MODEL_FALCON);
 	for (unsigned i = 0; i < 2; i++) {
 		options.layouts = tiny_layouts + i;
 		options.layout_count = 1;
-		ck_ok(model_import(to, from, &options, &report, &err));
+		import_with(&options);
 	}
 	check_weights("transformer.", WEIGHT_F32, NULL);
 	ck_assert_uint_eq(dir_count(to), 3);
@@ -459,7 +477,7 @@ START_TEST(what_transformers_saved_is_what_the_model_holds)
 
 	snprintf(from, sizeof(from), "%s/tests/forward/fixtures/%s", FLASH_SOURCE_DIR,
 		 saved[_i].name);
-	ck_ok(model_import(to, from, &options, &report, &err));
+	report = import_with(&options);
 	ck_ok(checkpoint_open(&checkpoint, from, &err));
 	ck_ok(real_model_open(&rm, to, &layout_bundle, NULL, &err));
 	bytes = file_slurp(real_model_path(rm, 1), &size);
@@ -740,37 +758,94 @@ END_TEST
 START_TEST(a_malformed_tokenizer_is_no_missing_one)
 {
 	struct import_options options = options_for(-1);
-	struct tiny_checkpoint tc;
-	struct import_report report;
 	char path[TINY_PATH + 32];
-	struct err err = {0};
 
-	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
-	tc_write(&tc, from);
+	write_checkpoint(MODEL_OPT);
 	copy_tokenizer("opt");
 	snprintf(path, sizeof(path), "%s/vocab.json", from);
 	ck_assert_int_eq(truncate(path, 1000), 0);
-	ck_assert_int_eq(model_import(to, from, &options, &report, &err), EBADMSG);
-	ck_assert_msg(strstr(err.msg, "vocab.json") != NULL, "%s", err.msg);
+	import_fails(&options, EBADMSG, "vocab.json");
 	ck_assert_uint_eq(dir_count(to), 0);
+}
+END_TEST
+
+/* Which token ends a text: what the tokenizer says, then generation_config.json, then config.json. */
+static const struct {
+	const char *config, *generation; /* NULL: not said */
+	bool tokenizer_says;
+	int64_t id; /* -1: none */
+	const char *warns;
+} ends[] = {
+	{NULL, NULL, false, -1, NULL},
+	{"{\"eos_token_id\": 5,", NULL, false, 5, NULL},
+	{"{\"eos_token_id\": 5,", "{\"eos_token_id\": [7, 8]}", false, 7, NULL},
+	{"{\"eos_token_id\": 5,", "{\"eos_token_id\": null}", false, 5, NULL},
+	{"{\"eos_token_id\": 5,", "{\"eos_token_id\": []}", false, 5, NULL},
+	{"{\"eos_token_id\": 5,", "{\"eos_token_id\": 7}", true, 0, NULL},
+	{"{\"eos_token_id\": 99999,", NULL, false, -1,
+	 "no token ends a text: eos_token_id: got 99999, expected a token of the vocabulary"},
+	{"{\"eos_token_id\": \"</s>\",", NULL, false, -1,
+	 "config.json:1:18: eos_token_id: got \"</s>\", expected a whole number"},
+	{NULL, "{\"eos_token_id\": -1}", false, -1,
+	 "generation_config.json:1:18: eos_token_id: got -1, expected a whole number"},
+};
+
+static void write_text(const char *name, const char *text)
+{
+	char path[TINY_PATH + 32];
+
+	snprintf(path, sizeof(path), "%s/%s", from, name);
+	file_spit(path, (const unsigned char *)text, strlen(text));
+}
+
+START_TEST(the_end_of_a_text_is_the_tokenizers_or_the_configs)
+{
+	struct tokenizer *tokenizer;
+	struct gguf *gguf;
+	char path[TINY_PATH + 32];
+	struct err err = {0};
+	uint32_t id = 0;
+
+	write_checkpoint(MODEL_FALCON);
+	if (ends[_i].config)
+		tc_config(from, tc_falcon_config, "{", ends[_i].config);
+	copy_tokenizer("falcon");
+	if (!ends[_i].tokenizer_says) {
+		write_text("special_tokens_map.json", "{}");
+		write_text("tokenizer_config.json", "{}");
+	}
+	if (ends[_i].generation)
+		write_text("generation_config.json", ends[_i].generation);
+	import_as(-1);
+	snprintf(path, sizeof(path), "%s/base.gguf", to);
+	ck_ok(gguf_open(&gguf, path, &err));
+	ck_ok(tokenizer_read_gguf(&tokenizer, gguf, &err));
+	ck_assert_int_eq(tokenizer_eos(tokenizer, &id), ends[_i].id >= 0);
+	if (ends[_i].tokenizer_says)
+		ck_assert(id != 5 && id != 7);
+	else if (ends[_i].id >= 0)
+		ck_assert_int_eq(id, ends[_i].id);
+	if (ends[_i].warns)
+		ck_assert_msg(strstr(warnings, ends[_i].warns) != NULL, "%s", warnings);
+	else
+		ck_assert_msg(strstr(warnings, "ends a text") == NULL, "%s", warnings);
+	tokenizer_close(tokenizer);
+	gguf_close(gguf);
 }
 END_TEST
 
 START_TEST(the_user_is_told_what_a_model_lacks)
 {
-	struct tiny_checkpoint tc;
 	struct import_report report;
 	struct import_options options = options_for(-1);
-	struct err err = {0};
 
-	make_checkpoint(&tc, MODEL_FALCON, "transformer.", NULL);
-	tc_write(&tc, from);
-	ck_ok(model_import(to, from, &options, &report, &err));
+	write_checkpoint(MODEL_FALCON);
+	report = import_with(&options);
 	ck_assert(!report.has_tokenizer);
 	ck_assert_msg(strstr(warnings, "no tokenizer") != NULL, "%s", warnings);
 	ck_assert_msg(strstr(warnings, "no sparsity") == NULL, "%s", warnings);
 	tc_config(from, tc_falcon_config, "\"relu\"", "\"gelu\"");
-	ck_ok(model_import(to, from, &options, &report, &err));
+	report = import_with(&options);
 	ck_assert_msg(strstr(warnings, "no sparsity") != NULL, "%s", warnings);
 	ck_assert_int_eq(report.model.activation, ACT_GELU);
 }
@@ -837,6 +912,9 @@ static const struct {
 	{"\"\"", NULL},
 	{"\"..\"", NULL},
 	{"\"a/\\u001b[31mred\"", NULL},
+	{"\"a/\\uD83D\\uDE00 \\u00e9\\/\"", "\xf0\x9f\x98\x80 \xc3\xa9"},
+	{"\"\\ud800\\udc00\\uDBFF\\uDFFF\"", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"},
+	{"\"a\\\\uD83D\"", "a\\uD83D"},
 	{"null", NULL},
 	{"17", NULL},
 };
@@ -845,13 +923,10 @@ START_TEST(a_model_is_called_what_its_config_remembers_or_its_folder)
 {
 	struct import_options options = options_for(-1);
 	struct import_report report;
-	struct tiny_checkpoint tc;
-	struct err err = {0};
 
-	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
-	tc_write(&tc, from);
+	write_checkpoint(MODEL_OPT);
 	tc_config(from, tc_opt_config, "\"some/tiny-opt\"", called[_i].says);
-	ck_ok(model_import(to, from, &options, &report, &err));
+	report = import_with(&options);
 	ck_assert_str_eq(report.model.name,
 			 called[_i].name ? called[_i].name : strrchr(from, '/') + 1);
 }
@@ -891,26 +966,20 @@ static void check_nothing_whole(void)
 START_TEST(a_stopped_import_leaves_nothing)
 {
 	struct import_options options = options_for(-1);
-	struct import_report report;
-	struct tiny_checkpoint tc;
-	struct err err = {0};
 
-	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
-	tc_write(&tc, from);
+	write_checkpoint(MODEL_OPT);
 	options.progress = stop_half_way;
-	ck_assert_int_eq(model_import(to, from, &options, &report, &err), ECANCELED);
+	import_fails(&options, ECANCELED, "stopped; no model was written");
 	ck_assert_uint_eq(dir_count(to), 0);
 }
 END_TEST
 
 START_TEST(a_killed_import_leaves_nothing_that_looks_whole)
 {
-	struct tiny_checkpoint tc;
 	int status;
 	pid_t child;
 
-	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
-	tc_write(&tc, from);
+	write_checkpoint(MODEL_OPT);
 	child = fork();
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
@@ -935,16 +1004,11 @@ START_TEST(a_disk_that_fills_up_is_told_and_leaves_nothing)
 {
 	const struct rlimit limit = {50000, 50000};
 	struct import_options options = options_for(-1);
-	struct import_report report;
-	struct tiny_checkpoint tc;
-	struct err err = {0};
 
-	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
-	tc_write(&tc, from);
+	write_checkpoint(MODEL_OPT);
 	signal(SIGXFSZ, SIG_IGN);
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0); /* Check forks: of this test only */
-	ck_assert_int_eq(model_import(to, from, &options, &report, &err), EFBIG);
-	ck_assert_msg(strstr(err.msg, "ffn.split.gguf: cannot write") != NULL, "%s", err.msg);
+	import_fails(&options, EFBIG, "ffn.split.gguf: cannot write");
 	ck_assert_uint_eq(dir_count(to), 0);
 }
 END_TEST
@@ -952,15 +1016,11 @@ END_TEST
 START_TEST(a_model_that_stands_survives_a_failed_import_over_it)
 {
 	struct import_options options = options_for(WEIGHT_F16);
-	struct import_report report;
-	struct tiny_checkpoint tc;
-	struct err err = {0};
 
-	make_checkpoint(&tc, MODEL_OPT, "decoder.", NULL);
-	tc_write(&tc, from);
+	write_checkpoint(MODEL_OPT);
 	import_as(-1);
 	options.progress = stop_half_way;
-	ck_assert_int_eq(model_import(to, from, &options, &report, &err), ECANCELED);
+	import_fails(&options, ECANCELED, "stopped; no model was written");
 	check_weights("decoder.", WEIGHT_F32, NULL);
 	ck_assert_uint_eq(dir_count(to), 3);
 }
@@ -986,6 +1046,8 @@ int main(void)
 	tcase_add_loop_test(tcase, a_head_of_its_own_is_kept, 0, 3);
 	tcase_add_loop_test(tcase, the_tokenizer_comes_along, 0, 3);
 	tcase_add_test(tcase, a_malformed_tokenizer_is_no_missing_one);
+	tcase_add_loop_test(tcase, the_end_of_a_text_is_the_tokenizers_or_the_configs, 0,
+			    sizeof(ends) / sizeof(ends[0]));
 	tcase_add_test(tcase, the_user_is_told_what_a_model_lacks);
 	tcase_add_loop_test(tcase, the_published_shapes_are_read, 0,
 			    sizeof(published) / sizeof(published[0]));

@@ -111,6 +111,19 @@ static const struct {
 	{MODEL_OPT, "\"vocab_size\": 96", "\"vocab_size\": 96, \"vocab_size\": 97", EINVAL,
 	 "vocab_size"},
 	{MODEL_OPT, "}\n", "", EINVAL, "config.json:"},
+	/* A character beyond U+FFFF is two surrogates, the higher first. */
+	{MODEL_OPT, "some/tiny-opt", "\\uD83D", EINVAL, "config.json:4:23: found invalid Unicode"},
+	{MODEL_OPT, "some/tiny-opt", "\\uDE00", EINVAL, "config.json:4:23: found invalid Unicode"},
+	{MODEL_OPT, "some/tiny-opt", "\\uDE00\\uD83D", EINVAL,
+	 "config.json:4:23: found invalid Unicode"},
+	{MODEL_OPT, "some/tiny-opt", "\\uD83D\\uD83D", EINVAL,
+	 "config.json:4:23: found invalid Unicode"},
+	{MODEL_OPT, "some/tiny-opt", "\\uD83D\\\\uDE00", EINVAL,
+	 "config.json:4:23: found invalid Unicode"},
+	{MODEL_OPT, "some/tiny-opt", "\\uD83D\\uDE0", EINVAL,
+	 "config.json:4:23: found invalid Unicode"},
+	{MODEL_OPT, "some/tiny-opt", "\\uD83D\\", EINVAL,
+	 "config.json:4:23: found invalid Unicode"},
 	{MODEL_FALCON, "e\": false", "e\": true", ENOTSUP,
 	 "new_decoder_architecture: got true, which is not supported: expected false: one norm a "
 	 "block, as in Falcon 7B"},
@@ -154,15 +167,21 @@ static void good_checkpoint(struct tiny_checkpoint *tc, enum model_family family
 		tc_falcon(tc, "transformer.");
 }
 
+/* With its config, one change to it. */
+static void save(const struct tiny_checkpoint *tc, enum model_family family, const char *find,
+		 const char *with)
+{
+	tc_write(tc, from);
+	tc_config(from, family == MODEL_OPT ? tc_opt_config : tc_falcon_config, find, with);
+}
+
 START_TEST(a_bad_config_is_refused_with_its_place)
 {
-	const char *text = configs[_i].family == MODEL_OPT ? tc_opt_config : tc_falcon_config;
 	struct tiny_checkpoint tc;
 	struct err err = {0};
 
 	good_checkpoint(&tc, configs[_i].family);
-	tc_write(&tc, from);
-	tc_config(from, text, configs[_i].find, configs[_i].with);
+	save(&tc, configs[_i].family, configs[_i].find, configs[_i].with);
 	check_refused(configs[_i].with, import_from(from, -1, &err), configs[_i].code,
 		      configs[_i].says, &err);
 }
@@ -224,7 +243,6 @@ static const struct {
 
 START_TEST(bad_tensors_are_refused_by_name)
 {
-	const char *text = tensors[_i].family == MODEL_OPT ? tc_opt_config : tc_falcon_config;
 	struct tiny_checkpoint tc;
 	struct err err = {0};
 
@@ -247,8 +265,7 @@ START_TEST(bad_tensors_are_refused_by_name)
 	}
 	if (tensors[_i].extra)
 		tc_add(&tc, "", tensors[_i].extra, 32, 32);
-	tc_write(&tc, from);
-	tc_config(from, text, NULL, NULL);
+	save(&tc, tensors[_i].family, NULL, NULL);
 	check_refused(tensors[_i].why, import_from(from, -1, &err), tensors[_i].code,
 		      tensors[_i].says, &err);
 }
@@ -292,8 +309,7 @@ START_TEST(a_head_that_is_not_as_the_config_says_is_refused)
 	check_refused("tied, and two", import_from(from, -1, &err), EBADMSG,
 		      "tensor 'lm_head.weight': row 5, column 7: got 77, expected ", &err);
 	tc.count--;
-	tc_write(&tc, from);
-	tc_config(from, tc_opt_config, "{", "{\"tie_word_embeddings\": false,");
+	save(&tc, MODEL_OPT, "{", "{\"tie_word_embeddings\": false,");
 	err.code = 0;
 	check_refused("not tied, and one", import_from(from, -1, &err), EBADMSG,
 		      "tensor 'lm_head.weight' is missing: the config says", &err);
@@ -319,8 +335,7 @@ START_TEST(tables_that_hold_nothing_are_passed_over)
 	good_checkpoint(&tc, MODEL_FALCON);
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		tc_add(&tc, "", tables[i], 0, 4);
-	tc_write(&tc, from);
-	tc_config(from, tc_falcon_config, NULL, NULL);
+	save(&tc, MODEL_FALCON, NULL, NULL);
 	ck_assert_msg(import_from(from, -1, &err) == 0, "%s", err.msg);
 }
 END_TEST
@@ -391,8 +406,7 @@ START_TEST(weights_that_do_not_fit_are_counted)
 
 	good_checkpoint(&tc, MODEL_OPT);
 	tc_set_type(&tc, weights[_i].in);
-	tc_write(&tc, from);
-	tc_config(from, tc_opt_config, NULL, NULL);
+	save(&tc, MODEL_OPT, NULL, NULL);
 	for (unsigned k = 0; k < 2; k++)
 		if (weights[_i].bits[k])
 			patch(&tc, weights[_i].end, weights[_i].i[k], &weights[_i].bits[k],
@@ -410,8 +424,7 @@ START_TEST(the_largest_half_still_fits)
 	struct err err = {0};
 
 	good_checkpoint(&tc, MODEL_OPT);
-	tc_write(&tc, from);
-	tc_config(from, tc_opt_config, NULL, NULL);
+	save(&tc, MODEL_OPT, NULL, NULL);
 	patch(&tc, "layers.0.fc2.weight", 9, &largest, 4);
 	ck_assert_msg(import_from(from, WEIGHT_F16, &err) == 0, "%s", err.msg);
 }
