@@ -79,32 +79,55 @@ static void print_files(FILE *out, const struct model_report *report)
 		if (report->tensors)
 			model_file_list(facts, f, out);
 	}
+	for (unsigned i = 0; i < facts->stray_count; i++) {
+		fputs("  does not belong: ", out);
+		plain_write(out, facts->strays[i].why);
+		fputc('\n', out);
+	}
+}
+
+static void print_dram_row(FILE *out, const struct dram_row *row, double all)
+{
+	const uint64_t parts[] = {row->kept_bytes,    row->ffn_bytes,	 row->kv_bytes,
+				  row->scratch_bytes, row->buffer_bytes, row->other_bytes,
+				  row->all_bytes};
+	char text[TEXT];
+
+	fprintf(out, "  %-12s", row->policy);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		fprintf(out, " %-11s", size_text(text, parts[i]));
+	fprintf(out, " %6.1f %%  %s", 100 * (double)row->all_bytes / all,
+		size_text(text, row->ffn_most_bytes));
+	if (!isnan(row->window_frac))
+		fprintf(out, "; assumed %.0f %% (%" PRIu64 " tokens)", 100 * row->window_frac,
+			row->window_tokens);
+	fprintf(out, "\n");
 }
 
 static void print_dram(FILE *out, const struct model_report *report)
 {
 	const struct model_facts *facts = report->facts;
-	const double all = (double)model_param_bytes(&facts->shape, facts->weights);
-	char kept[TEXT], ffn[TEXT], kv[TEXT], sum[TEXT], most[TEXT];
+	const struct dram_table *dram = report->dram;
+	static const char *const heads[] = {"policy",	   "stays",   "FFN rows", "KV cache",
+					    "activations", "buffers", "program",  "in all"};
 
-	fprintf(out, "DRAM by policy, ctx %" PRIu64 " (no activations, buffers, predictors)\n",
-		report->ctx);
-	fprintf(out, "  %-12s %-10s %-10s %-10s %-10s %-9s %s\n", "policy", "stays", "FFN rows",
-		"KV cache", "in all", "of model", "FFN rows at most");
-	for (size_t i = 0; i < report->dram->count; i++) {
-		const struct dram_row *row = &report->dram->rows[i];
-
-		fprintf(out, "  %-12s %-10s %-10s %-10s %-10s %6.1f %%  %s", row->policy,
-			size_text(kept, row->kept_bytes), size_text(ffn, row->ffn_bytes),
-			size_text(kv, row->kv_bytes), size_text(sum, row->all_bytes),
-			100 * (double)row->all_bytes / all, size_text(most, row->ffn_most_bytes));
-		if (!isnan(row->window_frac))
-			fprintf(out, "; assumed %.0f %% (%" PRIu64 " tokens)",
-				100 * row->window_frac, row->window_tokens);
-		fprintf(out, "\n");
-	}
-	fprintf(out, "  assumed: a window's share of a layer's rows is s_agg(k) of %s\n",
-		report->dram->activity_of);
+	fprintf(out, "DRAM by policy, ctx %" PRIu64 ", a prompt as long, %u threads", dram->ctx,
+		dram->threads);
+	if (dram->ctx < report->ctx)
+		fprintf(out, " (of %" PRIu64 " asked for: the model has no more positions)",
+			report->ctx);
+	fprintf(out, "\n  %-12s", heads[0]);
+	for (size_t i = 1; i < sizeof(heads) / sizeof(heads[0]); i++)
+		fprintf(out, " %-11s", heads[i]);
+	fprintf(out, " %-8s  %s\n", "of model", "FFN rows at most");
+	for (size_t i = 0; i < dram->count; i++)
+		print_dram_row(out, &dram->rows[i],
+			       (double)model_param_bytes(&facts->shape, facts->weights));
+	fprintf(out,
+		"  as generate --dram counts, which makes buffers smaller where it must; no "
+		"predictors, nor an oracle's twin\n"
+		"  assumed: a window's share of a layer's rows is s_agg(k) of %s\n",
+		dram->activity_of);
 }
 
 void model_report_text(FILE *out, const struct model_report *report)
@@ -147,7 +170,8 @@ static void json_file(struct json *json, const struct model_file *f)
 static void json_dram(struct json *json, const struct model_report *report)
 {
 	json_put_object(json, "dram");
-	json_put_count(json, "ctx_tokens", report->ctx);
+	json_put_count(json, "ctx_tokens", report->dram->ctx);
+	json_put_count(json, "threads", report->dram->threads);
 	json_put_text(json, "window_share_of", report->dram->activity_of);
 	json_put_list(json, "policies");
 	for (size_t i = 0; i < report->dram->count; i++) {
@@ -159,6 +183,9 @@ static void json_dram(struct json *json, const struct model_report *report)
 		json_put_count(json, "ffn_bytes", row->ffn_bytes);
 		json_put_count(json, "ffn_most_bytes", row->ffn_most_bytes);
 		json_put_count(json, "kv_bytes", row->kv_bytes);
+		json_put_count(json, "scratch_bytes", row->scratch_bytes);
+		json_put_count(json, "buffer_bytes", row->buffer_bytes);
+		json_put_count(json, "other_bytes", row->other_bytes);
 		json_put_count(json, "all_bytes", row->all_bytes);
 		json_put_number(json, "window_frac", row->window_frac);
 		json_put_end(json);
@@ -190,6 +217,14 @@ void model_report_json(FILE *out, const struct model_report *report)
 	json_put_list(&json, "files");
 	for (unsigned i = 0; i < facts->file_count; i++)
 		json_file(&json, &facts->files[i]);
+	json_put_end(&json);
+	json_put_list(&json, "strays");
+	for (unsigned i = 0; i < facts->stray_count; i++) {
+		json_put_object(&json, NULL);
+		json_put_text(&json, "layout", facts->strays[i].layout->name);
+		json_put_text(&json, "why", facts->strays[i].why);
+		json_put_end(&json);
+	}
 	json_put_end(&json);
 	if (report->dram)
 		json_dram(&json, report);

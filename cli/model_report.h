@@ -10,7 +10,7 @@ struct model_report {
 	const char *dir;
 	const struct model_facts *facts;
 	const struct dram_table *dram; /* NULL: not asked for */
-	uint64_t ctx;		       /* that 'dram' counts a KV cache for */
+	uint64_t ctx;		       /* asked for; 'dram' says what is counted */
 	bool verified;		       /* every file is what was written */
 	bool tensors;		       /* people: list those of the first layer */
 };

@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include "configs.h"
+#include "live_session.h"
 #include "model_make.h"
 #include "model_report.h"
 #include "real_model.h"
@@ -84,6 +85,20 @@ static int verify(const char *dir, const struct model_facts *facts, struct err *
 	for (unsigned i = 0; i < facts->file_count && !err->code; i++)
 		(void)!model_file_verify(dir, &facts->files[i], fraction_tell, &progress, err);
 	progress_close(progress.line);
+	if (!err->code && facts->stray_count > 0)
+		err_set(err, EBADMSG, "%s", facts->strays[0].why);
+	return err->code;
+}
+
+/* A run holds its tokenizer: so does this process while it counts itself. */
+static int make_table(struct dram_table *dram, const struct model_facts *facts, const char *dir,
+		      uint64_t ctx, struct err *err)
+{
+	struct tokenizer *tokenizer = NULL;
+
+	if (!model_tokenizer_read(&tokenizer, dir, err))
+		(void)!dram_table_make(dram, facts, ctx, err);
+	tokenizer_close(tokenizer);
 	return err->code;
 }
 
@@ -101,7 +116,7 @@ static int inspect(const char *dir, const struct inspect_args *args, struct err 
 	};
 
 	if (model_facts_read(&facts, dir, err) || (args->verify && verify(dir, &facts, err)) ||
-	    dram_table_make(&dram, &facts, args->ctx, err))
+	    make_table(&dram, &facts, dir, args->ctx, err))
 		return err->code;
 	if (args->json)
 		model_report_json(stdout, &report);

@@ -103,6 +103,27 @@ static int add_layout(struct model_facts *facts, const char *dir, const struct l
 	return err->code;
 }
 
+/* A file that does not belong says nothing against those that do. */
+static int add_or_stray(struct model_facts *facts, const char *dir, const struct layout_ops *layout,
+			struct err *err)
+{
+	struct err why = {0};
+	struct model_stray *stray = &facts->strays[facts->stray_count];
+
+	switch (add_layout(facts, dir, layout, &why)) {
+	case 0:
+		return 0;
+	case EBADMSG:
+	case EINVAL: /* another geometry */
+		stray->layout = layout;
+		memcpy(stray->why, why.msg, sizeof(stray->why));
+		facts->stray_count++;
+		return 0;
+	default:
+		return err_set(err, why.code, "%s", why.msg);
+	}
+}
+
 int model_facts_read(struct model_facts *facts, const char *dir, struct err *err)
 {
 	memset(facts, 0, sizeof(*facts));
@@ -113,12 +134,14 @@ int model_facts_read(struct model_facts *facts, const char *dir, struct err *err
 		if (!path)
 			return err_nomem(err, "a file's name", strlen(dir));
 		free(path);
-		if (there && add_layout(facts, dir, layouts[i], err))
+		if (there && add_or_stray(facts, dir, layouts[i], err))
 			return err->code;
 	}
-	if (facts->file_count == 0)
-		return err_set(err, ENOENT, "%s: no model: no file ffn.<layout>.gguf in it", dir);
-	return 0;
+	if (facts->file_count > 0)
+		return 0;
+	if (facts->stray_count > 0)
+		return err_set(err, EBADMSG, "%s", facts->strays[0].why);
+	return err_set(err, ENOENT, "%s: no model: no file ffn.<layout>.gguf in it", dir);
 }
 
 void model_file_list(const struct model_facts *facts, const struct model_file *file, FILE *out)

@@ -5,6 +5,7 @@
 #define FLASH_REAL_INSPECT_H
 
 #include "digest.h"
+#include "err.h"
 #include "layout.h"
 #include "model.h"
 
@@ -20,6 +21,12 @@ struct model_file {
 
 enum { MODEL_FILES = 8 };
 
+/* A layout's file that lies there and does not belong. */
+struct model_stray {
+	const struct layout_ops *layout;
+	char why[sizeof(((struct err *)NULL)->msg)]; /* file, got, expected */
+};
+
 struct model_facts {
 	struct model shape;
 	enum weight_type weights;
@@ -29,10 +36,12 @@ struct model_facts {
 	uint64_t token_count; /* of the tokenizer */
 	struct model_file files[MODEL_FILES]; /* base first */
 	unsigned file_count;
+	struct model_stray strays[MODEL_FILES];
+	unsigned stray_count;
 };
 
-/* Every file is opened as for a run: ENOENT when there is no layout at all, EBADMSG for the first
- * that is malformed. */
+/* Every file is opened as for a run; one that is malformed or of another model is a stray.  ENOENT
+ * when there is no layout's file at all; where none belongs, what is wrong with the first. */
 MUST_CHECK int model_facts_read(struct model_facts *facts, const char *dir, struct err *err);
 
 /* Tensors of a file, each layer being like the first. */

@@ -4,6 +4,7 @@
 
 #include "folder.h"
 #include "newfile.h"
+#include "real_model.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -426,6 +427,54 @@ static int open_buffer(struct writer *w, struct err *err)
 	return 0;
 }
 
+/* A file that one of our models left, by its own word. */
+static bool is_ours(const char *path, const struct layout_ops *layout)
+{
+	struct gguf *gguf = NULL;
+	struct err none = {0};
+	const char *name;
+	bool ours = !gguf_open(&gguf, path, &none) && gguf_has(gguf, "flashcast.layout") &&
+		    !gguf_text(gguf, "flashcast.layout", &name, &none) &&
+		    strcmp(name, layout->name) == 0;
+
+	gguf_close(gguf);
+	return ours;
+}
+
+/* The model that lay here may have had a layout that this one has not: its file is not left beside
+ * a base.gguf of other weights.  What belongs (the same weights, written before) stays, and so does
+ * what we did not write. */
+static int drop_stale(const char *dir, const struct layout_ops *layout, struct err *err)
+{
+	char *path = file_path(dir, layout);
+	struct real_model *rm = NULL;
+	struct err misfit = {0};
+
+	if (!path)
+		return err_nomem(err, "a file's name", strlen(dir));
+	if (access(path, F_OK) == 0 && real_model_open(&rm, dir, layout, NULL, &misfit) &&
+	    misfit.code != ENOMEM && is_ours(path, layout) && unlink(path) != 0)
+		err_errno(err, "%s: the model is written, but this file of another one stays",
+			  path);
+	real_model_close(rm);
+	free(path);
+	return err->code;
+}
+
+static int drop_all_stale(const char *dir, struct err *err)
+{
+	static const struct layout_ops *const layouts[] = {
+#define LAYOUT(name) &layout_##name,
+#include "layouts.h"
+#undef LAYOUT
+	};
+
+	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
+		if (drop_stale(dir, layouts[i], err))
+			return err->code;
+	return 0;
+}
+
 static int write_all(struct writer *w, const char *dir, struct err *err)
 {
 	if (open_files(w, dir, err) || open_buffer(w, err))
@@ -440,7 +489,7 @@ static int write_all(struct writer *w, const char *dir, struct err *err)
 		if (newfile_commit(&w->files[i].file, err))
 			return err->code;
 	}
-	return 0;
+	return drop_all_stale(dir, err);
 }
 
 static void close_file(struct written_file *f)

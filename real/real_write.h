@@ -42,7 +42,8 @@ struct write_options {
 	void *progress_arg;
 };
 
-/* Makes 'dir' and its parents where they are missing. ENOSPC before a byte is written where the
+/* Makes 'dir' and its parents where they are missing.  A layout's file that an earlier model left
+ * there and that does not belong to this one is removed when the new model is whole.  ENOSPC before a byte is written where the
  * disk is too small. */
 MUST_CHECK int model_write(const char *dir, const struct write_options *options,
 			   const struct row_source *source, struct err *err);

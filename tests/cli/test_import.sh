@@ -22,6 +22,10 @@ for case in opt-f32:f32 opt-f16-bin:f16 opt-bf16-sharded:bf16 falcon-f32:f32 fal
 	[ "$(said facts.json '$.digest')" = "$(said made.json '$.digest')" ]
 	[ "$(said facts.json '$.dram.policies[0].policy')" = naive ]
 	[ "$(said facts.json '$.files[2].layout')" != "" ]
+	[ "$(said facts.json '$.dram.ctx_tokens')" = 64 ] # 384 asked for, but these have 64 positions
+	[ "$(sqlite3 :memory: "select min(value ->> 'all_bytes' > value ->> 'kept_bytes' + value ->> 'ffn_bytes' + value ->> 'kv_bytes'
+		and value ->> 'scratch_bytes' > 0 and value ->> 'buffer_bytes' > 0 and value ->> 'other_bytes' > 0)
+		from json_each(readfile('facts.json'), '\$.dram.policies')")" = 1 ]
 done
 grep -q "no sparsity" err.txt # the last one is a GELU
 
@@ -41,6 +45,30 @@ if "$flashcast" model inspect a --verify >/dev/null 2>err.txt; then
 	exit 1
 fi
 grep -q "a/ffn.bundle.gguf: digest of its bytes" err.txt
+
+# A model over another one leaves no file of it; a file that does not belong is named, and does not hide those that do.
+"$flashcast" model import "$fixture" -o c >/dev/null 2>&1
+cp c/ffn.split.gguf kept.gguf
+"$flashcast" model import "$source/tests/forward/fixtures/falcon-f32" -o c --layout bundle >/dev/null 2>&1
+[ ! -e c/ffn.split.gguf ]
+cp kept.gguf c/ffn.split.gguf
+"$flashcast" model inspect c --json >facts.json
+[ "$(said facts.json '$.files[1].layout')" = bundle ]
+[ "$(said facts.json '$.strays[0].layout')" = split ]
+"$flashcast" model inspect c | grep -q 'does not belong: c/ffn.split.gguf: .*got .*expected'
+if "$flashcast" model inspect c --verify >/dev/null 2>err.txt; then
+	echo "a file of another model was verified"
+	exit 1
+fi
+grep -q 'c/ffn.split.gguf' err.txt
+# Another layout of the same weights belongs; what is not ours is nobody's to remove.
+echo "my notes" >c/ffn.split.gguf
+"$flashcast" model import "$source/tests/forward/fixtures/falcon-f32" -o c --layout bundle >/dev/null 2>&1
+grep -q "my notes" c/ffn.split.gguf
+"$flashcast" model import "$source/tests/forward/fixtures/falcon-f32" -o c --layout split >/dev/null 2>&1
+"$flashcast" model inspect c --verify --json >facts.json
+[ "$(said facts.json '$.files[1].layout') $(said facts.json '$.files[2].layout')" = "split bundle" ]
+[ "$(said facts.json '$.strays[0]')" = "" ]
 
 # What others wrote may not command a terminal: not from messages, not from a vocabulary.
 cp -r "$fixture" hostile
@@ -78,6 +106,20 @@ script -qec "$generate" typed >/dev/null </dev/null
 grep -qF '\x1b\x1b' typed
 [ "$(sed '1d;$d' typed | tr -dc '\033' | wc -c)" -eq 0 ]
 
+# Where the user or an odd key decides what a model computes, it is said: what was got, what was expected.
+"$flashcast" model import "$fixture" -o gelu --activation gelu >/dev/null 2>err.txt
+grep -qF 'warning: --activation: got gelu, expected relu as ' err.txt
+"$flashcast" model import "$fixture" -o gelu --activation relu >/dev/null 2>err.txt
+! grep -q -- --activation err.txt || exit 1
+cp -r "$source/tests/forward/fixtures/falcon-f32" relufied
+sed -i 's/"activation": "relu"/"hidden_act": "relu", "note": "\\uD83D\\uDE00"/' relufied/config.json
+"$flashcast" model import relufied -o relu --json >made.json 2>err.txt
+grep -q 'warning: relufied/config.json:[0-9]*:[0-9]*: hidden_act: got relu, expected gelu' err.txt
+[ "$(said made.json '$.model.activation')" = relu ]
+
+# A folder of GGUF files alone, and one of our own.
+mkdir ggufs
+touch ggufs/b.gguf ggufs/a.gguf
 # Usage is 2, failure 1, and nothing is left of either.
 refused() { # refused STATUS 'WHAT IT SAYS' ARGUMENTS...
 	local status=0
@@ -94,4 +136,6 @@ refused 2 "--layout: got 'bundle' twice" "$fixture" -o x --layout bundle --layou
 refused 2 "--activation: got 'silu', expected one of relu, gelu, gelu_tanh" "$fixture" -o x --activation silu
 refused 2 "--row-align: got 100 B, expected 512B or 4KiB" "$fixture" -o x --row-align 100B
 refused 1 "nowhere: cannot read" nowhere -o x
+refused 1 "got 2 GGUF files and no config.json with weights, expected the file's path: ggufs/a.gguf" ggufs -o x
+refused 1 "got base.gguf, a model's own file, which needs no import" a -o x
 refused 1 "nowhere.gguf" nowhere.gguf -o x
