@@ -9,6 +9,7 @@ U64(seed, DIM_COUNT, 0, 9007199254740992.0, "7", "master seed: trace, replayed t
 U64(repeats, DIM_COUNT, 1, 1000, "5", "real: measurements of a trial, interleaved with those of the others; 10 to be judged")
 U64W(visits, DIM_COUNT, 1, 1000, visits_words, "each", "real: rounds that the repeats are spread over; those of one round share what was opened, with an emptied store")
 U64W(threads, DIM_COUNT, 1, 1024, threads_words, "all", "real: compute threads")
-WORD(sim_level, sim_level_words, "closed", "sim: closed form, or every read")
+WORD(sim_level, sim_level_words, "closed", "sim: how reads from flash are told: in closed form, or each by itself")
+WORD(sim_units, sim_units_words, "round-robin", "sim_level events: which of the device's parallel units a read goes to")
 STR(model_files, "", "real: folder that `model synth` made (its <weights>/ subfolder when there is one)")
 STR(trace, "", "trace file; empty: generated from the model's activity")

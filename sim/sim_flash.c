@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* sim_flash.c - a batch of reads: in closed form, and as a recursion over units and a bus */
+/* sim_flash.c - what the three levels of flash share: costs of a read, the units that a profile
+ * implies, the spans of a timeline */
 #include "sim_flash.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+const struct param_word sim_level_words[] = {
+	[SIM_CLOSED] = {"closed", "batches of reads in closed form"},
+	[SIM_RECURSION] = {"recursion", "every read, over parallel units and a shared bus"},
+	[SIM_EVENTS] = {"events",
+			"every read as events, where batches overlap and addresses may meet"},
+	{NULL, NULL},
+};
 
 /* R/D has its largest value at one end or where both caps meet; powers of two come near enough, and
  * a unit too many does no harm. */
@@ -21,123 +31,123 @@ static unsigned units_needed(const struct flash_params *params)
 	return (unsigned)fmin(ceil(most) + 1, 0x1p20);
 }
 
-int sim_flash_open(struct sim_flash *flash, const struct flash_params *params, unsigned in_flight,
+int sim_flash_open(struct sim_flash *flash, const struct sim_flash_options *options,
 		   struct err *err)
 {
-	unsigned units = units_needed(params);
-	size_t bytes = ((size_t)units + in_flight) * sizeof(double);
+	static const struct sim_flash_ops *const levels[] = {
+		[SIM_CLOSED] = &sim_flash_closed,
+		[SIM_RECURSION] = &sim_flash_recursion,
+		[SIM_EVENTS] = &sim_flash_events,
+	};
 
-	assert(in_flight > 0);
-	*flash = (struct sim_flash){.params = params, .in_flight = in_flight, .unit_count = units};
-	flash->unit_free_ns = malloc(bytes);
-	if (!flash->unit_free_ns)
-		return err_nomem(err, "a simulated device", bytes);
-	flash->ended_ns = flash->unit_free_ns + units;
-	return 0;
+	assert(options->in_flight > 0);
+	assert((size_t)options->level < sizeof(levels) / sizeof(*levels));
+	*flash = (struct sim_flash){
+		.ops = levels[options->level],
+		.options = *options,
+		.unit_count = units_needed(options->params),
+	};
+	return flash->ops->open ? flash->ops->open(flash, err) : 0;
 }
 
 void sim_flash_close(struct sim_flash *flash)
 {
-	free(flash->unit_free_ns);
+	if (flash->ops && flash->ops->close)
+		flash->ops->close(flash);
 	*flash = (struct sim_flash){0};
 }
 
-static const struct sim_read_cost *cost_of(struct sim_flash *flash, uint64_t bytes)
+const struct sim_read_cost *sim_flash_cost(struct sim_flash *flash, uint64_t bytes)
 {
-	struct sim_read_cost *cost;
+	const struct flash_params *params = flash->options.params;
+	struct sim_read_cost *cost = &flash->sizes[bytes / 512 % SIM_FLASH_SIZES];
 
-	for (unsigned i = 0; i < flash->size_count; i++)
-		if (flash->sizes[i].bytes == bytes)
-			return &flash->sizes[i];
-	cost = &flash->sizes[flash->size_next];
-	flash->size_next = (flash->size_next + 1) % SIM_FLASH_SIZES;
-	if (flash->size_count < SIM_FLASH_SIZES)
-		flash->size_count++;
+	assert(bytes > 0);
+	if (cost->bytes == bytes)
+		return cost;
 	cost->bytes = bytes;
-	cost->alone_ns = flash_read_ns(flash->params, (double)bytes);
-	cost->bottleneck_ns = flash_bottleneck_ns(flash->params, (double)bytes);
-	cost->interval_ns = 1e9 / flash_reads_per_s(flash->params, (double)bytes, flash->in_flight);
+	cost->alone_ns = flash_read_ns(params, (double)bytes);
+	cost->bottleneck_ns = flash_bottleneck_ns(params, (double)bytes);
+	cost->interval_ns =
+		1e9 / flash_reads_per_s(params, (double)bytes, flash->options.in_flight);
 	return cost;
 }
 
-double sim_flash_closed_ns(struct sim_flash *flash, const struct read_class *classes,
-			   unsigned class_count)
+void sim_flash_span(const struct sim_flash *flash, const struct plan *plan, double begin_ns,
+		    double end_ns, uint64_t bytes)
 {
-	double reads = 0, ramp = 0, apart = 0, beyond = 0, width = flash->in_flight, ns;
+	timeline_add(flash->options.timeline,
+		     &(struct timeline_span){.track = TRACK_FLASH,
+					     .name = step_kind_name(plan->demand.kind),
+					     .layer = plan->demand.layer,
+					     .bytes = bytes,
+					     .begin_ns = begin_ns,
+					     .end_ns = end_ns});
+}
 
-	for (unsigned i = 0; i < class_count; i++) {
-		const struct sim_read_cost *cost = cost_of(flash, classes[i].bytes);
-		double count = (double)classes[i].count;
+int sim_reads_room(struct sim_reads *reads, uint64_t count, struct err *err)
+{
+	double *grown;
 
-		if (classes[i].count == 0)
-			continue;
-		reads += count;
-		ramp = fmax(ramp, cost->alone_ns - cost->bottleneck_ns);
-		apart += count * cost->bottleneck_ns;
-		beyond += count * (cost->interval_ns - cost->bottleneck_ns);
-	}
-	if (reads <= 0)
+	if (reads->arrived_ns && count <= reads->arrived_room)
 		return 0;
-	ns = flash->params->batch_ns + ramp + apart;
-	if (reads > width)
-		ns += (reads - width) * (1 + (width - 1) / (2 * reads)) * beyond / reads;
-	return ns;
+	count += count / 4 + 1;
+	grown = realloc(reads->arrived_ns, count * sizeof(*grown));
+	if (!grown)
+		return err_nomem(err, "arrivals of a plan's reads", count * sizeof(*grown));
+	reads->arrived_ns = grown;
+	reads->arrived_room = count;
+	return 0;
 }
 
-void sim_batch_start(struct sim_batch *batch, struct sim_flash *flash)
+void sim_reads_fini(struct sim_reads *reads)
 {
-	double begin = flash->params->batch_ns;
-
-	*batch = (struct sim_batch){.flash = flash};
-	for (unsigned i = 0; i < flash->unit_count; i++)
-		flash->unit_free_ns[i] = begin;
-	for (unsigned i = 0; i < flash->in_flight; i++)
-		flash->ended_ns[i] = begin;
+	free(reads->arrived_ns);
+	*reads = (struct sim_reads){0};
 }
 
-/* The bus serves in order, so that completions come in order and the oldest of a ring of n is the
- * one that a new read waits for. */
-void sim_batch_read(struct sim_batch *batch, uint64_t bytes, uint64_t count)
+void sim_reads_rebase(struct sim_reads *reads, double ns)
 {
-	const struct sim_flash *flash = batch->flash;
-	double *unit_free = flash->unit_free_ns, *ended = flash->ended_ns;
-	unsigned unit = batch->unit, slot = batch->slot;
-	double bus_free = batch->bus_free_ns, unit_ns, bus_ns;
+	reads->submit_ns -= ns;
+	reads->begin_ns -= ns;
+	reads->end_ns -= ns;
+	for (uint64_t i = 0; reads->wants_arrivals && i < reads->plan->read_count; i++)
+		reads->arrived_ns[i] -= ns;
+}
 
-	if (batch->cost.bytes != bytes)
-		batch->cost = *cost_of(batch->flash, bytes);
-	bus_ns = batch->cost.bottleneck_ns;
-	unit_ns = batch->cost.alone_ns - bus_ns;
-	for (uint64_t i = 0; i < count; i++) {
-		double start = ended[slot] > unit_free[unit] ? ended[slot] : unit_free[unit];
-		double ready = start + unit_ns;
+int sim_flash_submit(struct sim_flash *flash, struct sim_reads *reads, const struct plan *plan,
+		     double now_ns, struct err *err)
+{
+	struct sim_reads fresh = {
+		.plan = plan,
+		.submit_ns = now_ns,
+		.wants_arrivals = reads->wants_arrivals,
+		.arrived_ns = reads->arrived_ns,
+		.arrived_room = reads->arrived_room,
+	};
 
-		bus_free = (ready > bus_free ? ready : bus_free) + bus_ns;
-		ended[slot] = bus_free;
-		unit_free[unit] = bus_free;
-		if (++slot == flash->in_flight)
-			slot = 0;
-		if (++unit == flash->unit_count)
-			unit = 0;
+	*reads = fresh;
+	if (reads->wants_arrivals) {
+		if (sim_reads_room(reads, plan->read_count, err))
+			return err->code;
+		memset(reads->arrived_ns, 0, plan->read_count * sizeof(*reads->arrived_ns));
 	}
-	batch->unit = unit;
-	batch->slot = slot;
-	batch->bus_free_ns = bus_free;
+	return flash->ops->submit(flash, reads, err);
 }
 
-double sim_batch_end_ns(const struct sim_batch *batch)
+int sim_flash_finish(struct sim_flash *flash, struct sim_reads *reads, struct err *err)
 {
-	return batch->bus_free_ns;
+	return flash->ops->finish ? flash->ops->finish(flash, reads, err) : 0;
 }
 
-double sim_flash_recursion_ns(struct sim_flash *flash, const struct plan *plan)
+void sim_flash_rebase(struct sim_flash *flash, double ns)
 {
-	struct plan_reads it;
-	struct flash_read read;
-	struct sim_batch batch;
+	flash->free_ns -= ns;
+	if (flash->ops->rebase)
+		flash->ops->rebase(flash, ns);
+}
 
-	sim_batch_start(&batch, flash);
-	for (plan_reads_init(&it, plan); plan_reads_next(&it, &read);)
-		sim_batch_read(&batch, read.bytes, 1);
-	return sim_batch_end_ns(&batch);
+int sim_flash_check(const struct sim_flash *flash, struct err *err)
+{
+	return flash->ops->check ? flash->ops->check(flash, err) : 0;
 }

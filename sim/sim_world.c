@@ -1,73 +1,39 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* sim_world.c - a virtual clock that plans move forward by what the cost model says
  *
- * Flash serves batches one after the other; a ticket is a batch's place in line.  compute() waits
- * for the whole of its ticket (overlap none), then pays for the store's work, then for the
- * arithmetic.  Within a token the clock is a double that starts at 0, so that fractions of a
- * nanosecond add up; what is booked is the difference of its whole nanoseconds, so that the parts
- * of a token sum to its total exactly. */
-#include "sim_world.h"
-
-#include "compute.h"
-#include "dram.h"
-#include "sim_flash.h"
+ * A ticket is a batch's place in line.  Within a token the clock is a double that starts at 0, so
+ * that fractions of a nanosecond add up; what is booked is the difference of its whole nanoseconds,
+ * so that the parts of a token sum to its total exactly. */
+#include "sim_inside.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-const struct param_word sim_level_words[] = {
-	[SIM_CLOSED] = {"closed", "batches of reads in closed form"},
-	[SIM_RECURSION] = {"recursion", "every read, over parallel units and a shared bus"},
-	{NULL, NULL},
-};
-
-enum { TICKETS = 64 }; /* most batches submitted and not yet computed */
-
-struct batch {
-	uint64_t ticket;
-	double begin_ns, end_ns;
-	bool open;
-};
-
-struct sim_world {
-	struct sim_options options;
-	enum weight_type weights;
-	uint64_t row_bytes; /* of one neuron in the store, unpadded */
-	struct sim_flash flash;
-	double now_ns;	      /* since token_begin() */
-	double flash_free_ns; /* when the last batch submitted ends */
-	uint64_t ticket_next;
-	struct batch batches[TICKETS]; /* by ticket modulo TICKETS */
-	size_t words;
-	uint64_t *newest; /* [layer][words]: rows that the layer's last step loaded */
-};
 
 int sim_world_open(struct sim_world **out, const struct sim_options *options, struct err *err)
 {
 	struct sim_world *sim = calloc(1, sizeof(*sim));
+	const struct sim_flash_options flash = {
+		.params = &options->device->flash,
+		.timeline = options->timeline,
+		.in_flight = (unsigned)options->config->in_flight,
+		.level = options->level,
+		.units = options->units,
+	};
 
 	assert(options->device && options->model && options->config);
-	if (options->config->overlap != OVERLAP_NONE || options->config->store == STORE_FILL_HOLE)
-		return err_set(err, ENOTSUP,
-			       "overlap pipeline and store fill-hole are not built in the simulator");
 	if (!sim)
 		return err_nomem(err, "the simulator", sizeof(*sim));
 	sim->options = *options;
 	sim->weights = (enum weight_type)options->config->weights;
 	sim->row_bytes = model_row_bytes(options->model, sim->weights, REGION_BUNDLE);
-	if (sim_flash_open(&sim->flash, &options->device->flash,
-			   (unsigned)options->config->in_flight, err)) {
-		free(sim);
-		return err->code;
-	}
 	sim->words = bits_words((uint32_t)options->model->d_ffn);
 	sim->newest = calloc(options->model->layer_count * sim->words, sizeof(*sim->newest));
-	if (!sim->newest) {
+	if (!sim->newest)
 		(void)!err_nomem(err, "the simulator's rows",
 				 options->model->layer_count * sim->words * sizeof(*sim->newest));
+	if (err->code || sim_flash_open(&sim->flash, &flash, err)) {
 		sim_world_close(sim);
 		return err->code;
 	}
@@ -80,109 +46,16 @@ void sim_world_close(struct sim_world *sim)
 	if (!sim)
 		return;
 	sim_flash_close(&sim->flash);
+	for (unsigned i = 0; i < TICKETS; i++)
+		sim_reads_fini(&sim->batches[i].reads);
 	free(sim->newest);
 	free(sim);
 }
 
-static int sim_token_begin(void *world, uint32_t token, struct err *err)
-{
-	struct sim_world *sim = world;
+/* ---- the clock --------------------------------------------------------------------------------
+ */
 
-	(void)token;
-	(void)err;
-	/* Batches in flight across tokens keep their distance to the clock. */
-	for (unsigned i = 0; i < TICKETS; i++) {
-		sim->batches[i].begin_ns -= sim->now_ns;
-		sim->batches[i].end_ns -= sim->now_ns;
-	}
-	sim->flash_free_ns -= sim->now_ns;
-	sim->now_ns = 0;
-	return 0;
-}
-
-static int sim_submit(void *world, const struct plan *plan, uint64_t *ticket, struct err *err)
-{
-	struct sim_world *sim = world;
-	struct batch *batch = &sim->batches[sim->ticket_next % TICKETS];
-	double service_ns;
-
-	if (batch->open)
-		return err_set(err, EBUSY,
-			       "world sim: more than %d batches submitted and not computed",
-			       TICKETS);
-	if (sim->options.level == SIM_RECURSION)
-		service_ns = sim_flash_recursion_ns(&sim->flash, plan);
-	else
-		service_ns = sim_flash_closed_ns(&sim->flash, plan->classes, plan->class_count);
-	*batch = (struct batch){.ticket = sim->ticket_next++, .open = true};
-	batch->begin_ns = fmax(sim->now_ns, sim->flash_free_ns);
-	batch->end_ns = batch->begin_ns + service_ns;
-	if (plan->read_count > 0)
-		sim->flash_free_ns = batch->end_ns;
-	*ticket = batch->ticket;
-	return 0;
-}
-
-/* Rows that real/store_*.c copy inside the store: compact closes each hole but those in the tail
- * that is cut off (how many depends on the order of rows: here its expectation); realloc copies
- * every row that stays, once when rows go and once when rows come. */
-static double moved_rows(const struct sim_world *sim, const struct plan *plan)
-{
-	const uint64_t *newest = sim->newest + plan->demand.layer * sim->words;
-	double kept = (double)plan->resident_before - (double)plan->evict_count;
-	struct compact_rows rows = {.before = plan->resident_before, .deleted = plan->evict_count};
-
-	if (sim->options.config->store == STORE_COMPACT) {
-		for (size_t w = 0; w < sim->words; w++) {
-			rows.newest += (uint64_t)__builtin_popcountll(newest[w]);
-			rows.newest_deleted +=
-				(uint64_t)__builtin_popcountll(newest[w] & plan->evict[w]);
-		}
-		return dram_compact_moves(&rows);
-	}
-	return kept * ((plan->evict_count > 0) + (plan->load_count > 0));
-}
-
-/* Dense steps pass through and leave the store alone. */
-static double store_ns(struct sim_world *sim, const struct plan *plan, uint64_t *moved_bytes)
-{
-	struct store_work work = {0};
-
-	*moved_bytes = 0;
-	if (plan->demand.dense)
-		return 0;
-	work.neuron_count = plan->neuron_total;
-	work.append_rows = plan->load_count;
-	work.append_bytes = plan->load_count * sim->row_bytes;
-	work.delete_rows = plan->evict_count;
-	work.move_bytes = (uint64_t)llround(moved_rows(sim, plan) * (double)sim->row_bytes);
-	*moved_bytes = work.append_bytes + work.move_bytes;
-	memcpy(sim->newest + plan->demand.layer * sim->words, plan->load,
-	       sim->words * sizeof(*sim->newest));
-	return dram_step_ns(&sim->options.device->dram, &work);
-}
-
-static double arithmetic_ns(const struct sim_world *sim, const struct plan *plan)
-{
-	const struct compute_params *compute = &sim->options.device->compute;
-	const struct model *model = sim->options.model;
-	uint64_t rows;
-
-	if (plan->demand.kind == STEP_ATTENTION)
-		return compute_attention_ns(compute, model, sim->weights, sim->options.ctx);
-	if (plan->demand.kind == STEP_HEAD)
-		return compute_head_ns(compute, model, sim->weights);
-	if (plan->demand.dense)
-		rows = plan->neuron_total;
-	else if (sim->options.config->compute_rows == COMPUTE_DEMANDED)
-		rows = plan->demand.neuron_count;
-	else
-		rows = plan->resident_count;
-	return compute_ffn_ns(compute, model, sim->weights, rows);
-}
-
-/* Moves the clock; returns the whole nanoseconds that it passed. */
-static uint64_t clock_to(struct sim_world *sim, double at_ns)
+uint64_t sim_clock_to(struct sim_world *sim, double at_ns)
 {
 	uint64_t before = (uint64_t)sim->now_ns;
 
@@ -190,27 +63,41 @@ static uint64_t clock_to(struct sim_world *sim, double at_ns)
 	return (uint64_t)at_ns - before;
 }
 
-static int sim_compute(void *world, const struct plan *plan, uint64_t ticket,
-		       struct step_cost *cost, struct err *err)
+uint64_t sim_work(struct sim_world *sim, double end_ns, const struct sim_part *part)
+{
+	timeline_add(sim->options.timeline,
+		     &(struct timeline_span){.track = part->track,
+					     .name = step_kind_name(part->plan->demand.kind),
+					     .layer = part->plan->demand.layer,
+					     .bytes = part->bytes,
+					     .begin_ns = sim->now_ns,
+					     .end_ns = end_ns});
+	return sim_clock_to(sim, end_ns);
+}
+
+uint64_t sim_wait(struct sim_world *sim, double at_ns, const struct plan *plan)
+{
+	const struct sim_part part = {
+		.plan = plan,
+		.track = TRACK_WAIT,
+	};
+
+	return sim_work(sim, fmax(sim->now_ns, at_ns), &part);
+}
+
+static int sim_token_begin(void *world, uint32_t token, struct err *err)
 {
 	struct sim_world *sim = world;
-	struct batch *batch = &sim->batches[ticket % TICKETS];
-	double mem_ns;
 
-	if (!batch->open || batch->ticket != ticket)
-		return err_set(err, EINVAL, "world sim: ticket %llu is not open",
-			       (unsigned long long)ticket);
-	batch->open = false;
-	*cost = (struct step_cost){
-		.read_count = plan->read_count,
-		.read_bytes = plan->read_bytes,
-	};
-	/* Waited for from its start, a batch's service is the wait, to the nanosecond. */
-	cost->io_ns = (uint64_t)(batch->end_ns - floor(batch->begin_ns));
-	cost->io_wait_ns = clock_to(sim, fmax(sim->now_ns, batch->end_ns));
-	mem_ns = store_ns(sim, plan, &cost->moved_bytes);
-	cost->mem_ns = clock_to(sim, sim->now_ns + mem_ns);
-	cost->compute_ns = clock_to(sim, sim->now_ns + arithmetic_ns(sim, plan));
+	(void)err;
+	/* Batches in flight across tokens keep their distance to the clock. */
+	for (unsigned i = 0; i < TICKETS; i++) {
+		if (sim->batches[i].open)
+			sim_reads_rebase(&sim->batches[i].reads, sim->now_ns);
+	}
+	sim_flash_rebase(&sim->flash, sim->now_ns);
+	sim->now_ns = 0;
+	timeline_token(sim->options.timeline, token);
 	return 0;
 }
 
@@ -218,8 +105,120 @@ static int sim_token_end(void *world, uint64_t *total_ns, struct err *err)
 {
 	const struct sim_world *sim = world;
 
-	(void)err;
 	*total_ns = (uint64_t)sim->now_ns;
+	return sim_flash_check(&sim->flash, err);
+}
+
+/* ---- steps ------------------------------------------------------------------------------------
+ */
+
+static struct store_work work_sum(const struct store_work *a, const struct store_work *b)
+{
+	return (struct store_work){
+		.neuron_count = a->neuron_count + b->neuron_count,
+		.append_rows = a->append_rows + b->append_rows,
+		.append_bytes = a->append_bytes + b->append_bytes,
+		.delete_rows = a->delete_rows + b->delete_rows,
+		.move_bytes = a->move_bytes + b->move_bytes,
+	};
+}
+
+/* All that a step does to its store, at once. */
+static void store_at_once(struct sim_world *sim, const struct plan *plan, struct step_cost *cost)
+{
+	const struct store_work begin = sim_store_begin(sim, plan);
+	const struct store_work append = sim_store_append(
+		sim, plan, plan->resident_before - plan->evict_count, plan->load_count);
+	const struct store_work work = work_sum(&begin, &append);
+	const struct sim_part part = {
+		.plan = plan,
+		.track = TRACK_MEMORY,
+		.bytes = work.append_bytes + work.move_bytes,
+	};
+	double ns = dram_step_ns(&sim->options.device->dram, &work);
+
+	cost->moved_bytes += part.bytes;
+	cost->mem_ns += sim_work(sim, sim->now_ns + ns, &part);
+}
+
+static struct sim_batch *batch_free(struct sim_world *sim)
+{
+	for (unsigned i = 0; i < TICKETS; i++)
+		if (!sim->batches[i].open)
+			return &sim->batches[i];
+	return NULL;
+}
+
+static struct sim_batch *batch_find(struct sim_world *sim, uint64_t ticket)
+{
+	for (unsigned i = 0; i < TICKETS; i++)
+		if (sim->batches[i].open && sim->batches[i].ticket == ticket)
+			return &sim->batches[i];
+	return NULL;
+}
+
+static int sim_submit(void *world, const struct plan *plan, uint64_t *ticket, struct err *err)
+{
+	struct sim_world *sim = world;
+	struct sim_batch *batch = batch_free(sim);
+
+	if (!batch)
+		return err_set(err, EBUSY,
+			       "world sim: more than %d batches submitted and not computed",
+			       TICKETS);
+	batch->cost = (struct step_cost){0};
+	if (sim_store_is_direct(sim, plan))
+		store_at_once(sim, plan, &batch->cost);
+	batch->reads.wants_arrivals = sim->options.config->overlap == OVERLAP_PIPELINE;
+	if (sim_flash_submit(&sim->flash, &batch->reads, plan, sim->now_ns, err))
+		return err->code;
+	batch->open = true;
+	batch->ticket = sim->ticket_next++;
+	*ticket = batch->ticket;
+	return 0;
+}
+
+/* Overlap none: reads, then the store, then the arithmetic. */
+static void step_in_turn(struct sim_world *sim, const struct plan *plan,
+			 const struct sim_reads *reads, struct step_cost *cost)
+{
+	const struct sim_part part = {
+		.plan = plan,
+		.track = TRACK_COMPUTE,
+	};
+
+	cost->io_wait_ns += sim_wait(sim, reads->end_ns, plan);
+	if (!plan->demand.dense && !sim_store_is_direct(sim, plan))
+		store_at_once(sim, plan, cost);
+	cost->compute_ns += sim_work(sim, sim->now_ns + sim_arithmetic_ns(sim, plan), &part);
+}
+
+static int sim_compute(void *world, const struct plan *plan, uint64_t ticket,
+		       struct step_cost *cost, struct err *err)
+{
+	struct sim_world *sim = world;
+	struct sim_batch *batch = batch_find(sim, ticket);
+	const struct sim_reads *reads;
+
+	if (!batch)
+		return err_set(err, EINVAL, "world sim: ticket %llu is not open",
+			       (unsigned long long)ticket);
+	batch->open = false;
+	if (sim_flash_finish(&sim->flash, &batch->reads, err))
+		return err->code;
+	reads = &batch->reads;
+	*cost = batch->cost;
+	cost->read_count = reads->count;
+	cost->read_bytes = reads->bytes;
+	/* Waited for from its start, a batch's service is the wait, to the nanosecond. */
+	if (reads->count > 0)
+		cost->io_ns = (uint64_t)(reads->end_ns - floor(reads->begin_ns));
+	if (sim->options.config->overlap == OVERLAP_PIPELINE)
+		sim_pipeline(sim, plan, reads, cost);
+	else
+		step_in_turn(sim, plan, reads, cost);
+	if (!plan->demand.dense)
+		sim_store_note(sim, plan);
 	return 0;
 }
 

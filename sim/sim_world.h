@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* sim_world.h - the world that turns plans into time by the cost model, on a virtual clock
  *
- * Two levels of flash: the closed form (flash.h), and a recursion over every single read: P
- * parallel units and one shared bus, each free again at a known time.  The recursion's units are
- * derived from the same profile, and the two agree where the closed form is exact
- * (tests/sim/test_levels.c). */
+ * Flash at one of three levels (sim_flash.h), store and kernels in closed form (dram.h, compute.h).
+ * With overlap none a step is reads, store, arithmetic, one after the other; with pipeline they
+ * overlap (sim_pipeline.c).  Reads begin when a step is submitted, which is after its layer's
+ * attention was computed; of a store that flash reads into, after its rows were chosen. */
 #ifndef FLASH_SIM_WORLD_H
 #define FLASH_SIM_WORLD_H
 
 #include "device.h"
 #include "policy.h"
+#include "sim_flash.h"
 #include "world.h"
-
-enum sim_level { SIM_CLOSED, SIM_RECURSION };
-extern const struct param_word sim_level_words[]; /* "closed", "recursion" */
 
 struct sim_options {
 	const struct device *device; /* these outlive the world */
@@ -22,6 +20,8 @@ struct sim_options {
 	const struct policy *policy;
 	uint64_t ctx; /* context that attention sees at every token */
 	enum sim_level level;
+	enum sim_units units;	   /* level events */
+	struct timeline *timeline; /* where the spans of one token go; NULL: nowhere */
 };
 
 extern const struct world_ops world_sim; /* 'world' is a struct sim_world * */

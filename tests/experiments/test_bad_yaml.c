@@ -40,7 +40,7 @@ static const struct {
 	{"nor a list", "x.yaml", "@ctx: [1, 2]\n",
 	 "x.yaml:5:6: ctx: wanted a value, got a list"},
 	{"a word is one of its words", "x.yaml", "@sim_level: cloesd\n",
-	 "x.yaml:5:12: sim_level: 'cloesd' is none of closed, recursion (did you mean closed?)"},
+	 "x.yaml:5:12: sim_level: 'cloesd' is none of closed, recursion, events (did you mean closed?)"},
 	{"threads are a number or all", "x.yaml", "@threads: al\n",
 	 "x.yaml:5:10: threads: 'al' is neither a whole number nor all (did you mean all?)"},
 	{"there are two worlds", "x.yaml", "@worlds: [sim, reel]\n",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* test_levels.c - the closed form and the recursion agree where the closed form is exact
+/* test_levels.c - the three levels of flash agree where they must, and are within bounds elsewhere
  *
- * One read alone, one outstanding (D/D/1), c outstanding on an idle device (D/D/c), and a device
- * saturated by requests or by bytes.  Between them the closed form rounds a corner off and the
- * recursion does not: there they only have to be near. */
+ * All of them for one read alone, one outstanding (D/D/1), c outstanding on an idle device (D/D/c),
+ * and a device saturated by requests or by bytes; recursion and events for any batch of one size.
+ * Between them the closed form rounds a corner off and the others do not. */
 #include "sim_flash.h"
 
 #include <check.h>
@@ -26,34 +26,78 @@ static const struct flash_params card = {.latency_ns = 400e3,
 					 .knee = 64,
 					 .batch_ns = 25e3};
 
+/* One stretch of 'count' reads of 'bytes' each. */
+static struct plan plan_of(uint64_t bytes, uint64_t count, struct read_class *class)
+{
+	*class = (struct read_class){.bytes = bytes, .count = count};
+	return (struct plan){
+		.demand = {.kind = STEP_ATTENTION, .dense = true},
+		.stretches = {{.region = REGION_ATTENTION,
+			       .bytes = bytes * count,
+			       .piece_bytes = bytes}},
+		.stretch_count = count > 0,
+		.classes = class,
+		.class_count = 1,
+		.read_count = count,
+		.read_bytes = bytes * count,
+	};
+}
+
+static void open_flash(struct sim_flash *flash, const struct flash_params *params,
+		       unsigned in_flight, enum sim_level level)
+{
+	const struct sim_flash_options options = {
+		.params = params, .in_flight = in_flight, .level = level};
+	struct err err = {0};
+
+	ck_assert_msg(!sim_flash_open(flash, &options, &err), "%s", err.msg);
+}
+
+/* Submit at 'at_ns' and complete; the reads' arrivals too, and every level's books. */
+static struct sim_reads served(struct sim_flash *flash, const struct plan *plan, double at_ns)
+{
+	struct sim_reads reads = {.wants_arrivals = true};
+	struct err err = {0};
+
+	ck_assert(!sim_flash_submit(flash, &reads, plan, at_ns, &err));
+	ck_assert(!sim_flash_finish(flash, &reads, &err));
+	ck_assert_msg(!sim_flash_check(flash, &err), "%s", err.msg);
+	ck_assert_uint_eq(reads.count, plan->read_count);
+	ck_assert_uint_eq(reads.bytes, plan->read_bytes);
+	for (uint64_t i = 0; i < reads.count; i++)
+		ck_assert(reads.arrived_ns[i] >= (i ? reads.arrived_ns[i - 1] : reads.begin_ns));
+	if (reads.count > 0)
+		ck_assert_double_eq(reads.arrived_ns[reads.count - 1], reads.end_ns);
+	return reads;
+}
+
+static double batch_ns(enum sim_level level, const struct flash_params *params, unsigned in_flight,
+		       uint64_t bytes, uint64_t count)
+{
+	struct read_class class;
+	const struct plan plan = plan_of(bytes, count, &class);
+	struct sim_flash flash;
+	struct sim_reads reads;
+	double ns;
+
+	open_flash(&flash, params, in_flight, level);
+	reads = served(&flash, &plan, 0);
+	ns = reads.end_ns;
+	sim_reads_fini(&reads);
+	sim_flash_close(&flash);
+	return ns;
+}
+
 static double closed_ns(const struct flash_params *params, unsigned in_flight, uint64_t bytes,
 			uint64_t count)
 {
-	const struct read_class class = {.bytes = bytes, .count = count};
-	struct sim_flash flash;
-	struct err err = {0};
-	double ns;
-
-	ck_assert(!sim_flash_open(&flash, params, in_flight, &err));
-	ns = sim_flash_closed_ns(&flash, &class, 1);
-	sim_flash_close(&flash);
-	return ns;
+	return batch_ns(SIM_CLOSED, params, in_flight, bytes, count);
 }
 
 static double recursion_ns(const struct flash_params *params, unsigned in_flight, uint64_t bytes,
 			   uint64_t count)
 {
-	struct sim_flash flash;
-	struct sim_batch batch;
-	struct err err = {0};
-	double ns;
-
-	ck_assert(!sim_flash_open(&flash, params, in_flight, &err));
-	sim_batch_start(&batch, &flash);
-	sim_batch_read(&batch, bytes, count);
-	ns = sim_batch_end_ns(&batch);
-	sim_flash_close(&flash);
-	return ns;
+	return batch_ns(SIM_RECURSION, params, in_flight, bytes, count);
 }
 
 static const struct {
@@ -86,9 +130,14 @@ START_TEST(test_levels_agree_where_the_closed_form_is_exact)
 	double recursion = recursion_ns(exact[_i].params, exact[_i].in_flight, exact[_i].bytes,
 					exact[_i].count);
 
+	double events = batch_ns(SIM_EVENTS, exact[_i].params, exact[_i].in_flight, exact[_i].bytes,
+				 exact[_i].count);
+
 	ck_assert_msg(fabs(recursion - closed) <= exact[_i].tolerance_frac * closed,
 		      "%s: recursion %.6g ns, closed form %.6g ns", exact[_i].why, recursion,
 		      closed);
+	ck_assert_msg(fabs(events - closed) <= exact[_i].tolerance_frac * closed,
+		      "%s: events %.6g ns, closed form %.6g ns", exact[_i].why, events, closed);
 }
 END_TEST
 
@@ -122,34 +171,213 @@ START_TEST(test_two_equal_classes_are_one)
 {
 	const struct read_class split[] = {{4096, 30}, {4096, 0}, {4096, 70}};
 	struct sim_flash flash;
-	struct err err = {0};
 
-	ck_assert(!sim_flash_open(&flash, &card, 16, &err));
+	open_flash(&flash, &card, 16, SIM_CLOSED);
 	ck_assert_double_eq_tol(sim_flash_closed_ns(&flash, split, 3),
 				closed_ns(&card, 16, 4096, 100), 1e-3);
 	sim_flash_close(&flash);
 }
 END_TEST
 
-/* Whole rows and their shorter last pieces, as a chunk smaller than a row makes them. */
+/* Rows of 36 KiB in pieces of 16, 16 and 4, every third of a layer's rows, as layout split has them. */
+static struct plan mixed_plan(uint64_t *slots, struct read_class classes[2])
+{
+	struct plan plan = {
+		.demand = {.kind = STEP_FFN, .layer = 1},
+		.neuron_total = 300,
+		.plane_count = 2,
+		.classes = classes,
+		.class_count = 2,
+		.read_count = 600,
+		.read_bytes = 200 * 36864,
+	};
+
+	for (uint32_t row = 0; row < 300; row += 3)
+		bits_put(slots, row);
+	for (unsigned i = 0; i < 2; i++)
+		plan.planes[i] = (struct read_plane){.region = i ? REGION_DOWN : REGION_UP,
+						     .slot_bytes = 36864,
+						     .piece_bytes = 16384,
+						     .end_bytes = 300 * 36864,
+						     .slot_count = 300,
+						     .rows_per_slot = 1,
+						     .row_stride = 36864,
+						     .slots = slots};
+	classes[0] = (struct read_class){16384, 400};
+	classes[1] = (struct read_class){4096, 200};
+	return plan;
+}
+
 START_TEST(test_levels_are_near_each_other_on_mixed_sizes)
 {
-	const struct read_class classes[] = {{16384, 600}, {4096, 300}};
-	struct sim_flash flash;
-	struct sim_batch batch;
-	struct err err = {0};
-	double closed;
+	uint64_t slots[5] = {0};
+	struct read_class classes[2];
+	const struct plan plan = mixed_plan(slots, classes);
+	double ns[3];
 
-	ck_assert(!sim_flash_open(&flash, &m1_max, 32, &err));
-	closed = sim_flash_closed_ns(&flash, classes, 2);
-	sim_batch_start(&batch, &flash);
-	for (unsigned i = 0; i < 300; i++) {
-		sim_batch_read(&batch, 16384, 2);
-		sim_batch_read(&batch, 4096, 1);
+	for (unsigned level = 0; level < 3; level++) {
+		struct sim_flash flash;
+		struct sim_reads reads;
+
+		open_flash(&flash, &m1_max, 32, (enum sim_level)level);
+		reads = served(&flash, &plan, 0);
+		ns[level] = reads.end_ns;
+		sim_reads_fini(&reads);
+		sim_flash_close(&flash);
 	}
-	ck_assert_msg(fabs(sim_batch_end_ns(&batch) / closed - 1) < 0.03, "%g against %g",
-		      sim_batch_end_ns(&batch), closed);
-	sim_flash_close(&flash);
+	ck_assert_msg(fabs(ns[SIM_RECURSION] / ns[SIM_CLOSED] - 1) < 0.03 &&
+			      fabs(ns[SIM_EVENTS] / ns[SIM_CLOSED] - 1) < 0.03,
+		      "closed %g, recursion %g, events %g", ns[0], ns[1], ns[2]);
+}
+END_TEST
+
+/* Both planes by turns: a neuron's row and column one after the other. */
+START_TEST(test_reads_are_submitted_slot_by_slot)
+{
+	uint64_t slots[5] = {0};
+	struct read_class classes[2];
+	const struct plan plan = mixed_plan(slots, classes);
+	struct sim_walk walk;
+	struct flash_read read;
+	uint64_t count = 0, bytes = 0;
+
+	for (sim_walk_init(&walk, &plan); sim_walk_next(&walk, &read); count++) {
+		uint64_t slot = count / 6 * 3, piece = count % 3;
+
+		ck_assert_int_eq(read.region, count / 3 % 2 ? REGION_DOWN : REGION_UP);
+		ck_assert_uint_eq(read.layer, 1);
+		ck_assert_uint_eq(read.offset, slot * 36864 + piece * 16384);
+		ck_assert_int_eq(sim_walk_is_even(&walk), read.region == REGION_DOWN);
+		bytes += read.bytes;
+	}
+	ck_assert_uint_eq(count, plan.read_count);
+	ck_assert_uint_eq(bytes, plan.read_bytes);
+}
+END_TEST
+
+/* Every n, sizes from far under to far over the half-bandwidth size, batches of a part of a round to
+ * many: recursion and events are one device told twice. */
+START_TEST(test_recursion_and_events_are_the_same_for_one_size)
+{
+	const struct flash_params *params = _i ? &card : &m1_max;
+
+	for (unsigned n = 1; n <= 64; n = n * 2 + 1)
+		for (uint64_t bytes = 512; bytes <= 1 << 20; bytes *= 8)
+			for (uint64_t count = 1; count < 3000; count = count * 5 + 2) {
+				double recursion = recursion_ns(params, n, bytes, count);
+				double events = batch_ns(SIM_EVENTS, params, n, bytes, count);
+
+				ck_assert_msg(fabs(events - recursion) <= 1e-12 * recursion,
+					      "%llu x %llu, n = %u: %.17g and %.17g",
+					      (unsigned long long)count, (unsigned long long)bytes,
+					      n, events, recursion);
+			}
+}
+END_TEST
+
+/* Between latency bound and saturation the closed form's knee rounds a corner off: there it is the
+ * slower one, by at most what the knee q says at its middle, 2^(1/q). */
+START_TEST(test_the_closed_form_is_above_the_recursion_by_no_more_than_its_knee)
+{
+	const struct flash_params *params = _i ? &card : &m1_max;
+	double most = pow(2, 1 / params->knee);
+
+	for (unsigned n = 1; n <= 128; n += 1 + n / 4)
+		for (uint64_t bytes = 512; bytes <= 1 << 20; bytes *= 4) {
+			double ratio = closed_ns(params, n, bytes, 4096) /
+				       recursion_ns(params, n, bytes, 4096);
+
+			ck_assert_msg(ratio < most * 1.02 && ratio > 0.97,
+				      "n = %u, %llu B: closed form %g of the recursion", n,
+				      (unsigned long long)bytes, ratio);
+		}
+}
+END_TEST
+
+START_TEST(test_streaming_reaches_the_peak)
+{
+	for (unsigned level = 0; level < 3; level++) {
+		double ns = batch_ns((enum sim_level)level, &m1_max, 32, 4 << 20, 2000);
+		double rate = 2000.0 * (4 << 20) / ns * 1e9;
+
+		ck_assert_msg(rate > 0.98 * m1_max.peak_bytes_per_s &&
+				      rate <= m1_max.peak_bytes_per_s,
+			      "level %u: %g B/s", level, rate);
+	}
+}
+END_TEST
+
+START_TEST(test_one_read_takes_its_unloaded_latency_at_every_level)
+{
+	for (unsigned level = 0; level < 3; level++)
+		for (uint64_t bytes = 512; bytes <= 1 << 22; bytes *= 2) {
+			double ns = batch_ns((enum sim_level)level, &card, 8, bytes, 1);
+
+			ck_assert_double_eq_tol(ns,
+						card.batch_ns + card.latency_ns +
+							(double)bytes / card.stream_bytes_per_s *
+								1e9,
+						0.02 * ns);
+			ck_assert_double_eq_tol(
+				ns, card.batch_ns + flash_read_ns(&card, (double)bytes), 1e-6 * ns);
+		}
+}
+END_TEST
+
+/* Two batches at once: closed and recursion serve one after the other, events share the device and
+ * so pay one ramp less; nothing is faster than the bottleneck. */
+START_TEST(test_batches_overlap_where_the_level_has_events)
+{
+	struct read_class class;
+	const struct plan plan = plan_of(16384, 200, &class);
+	double bottleneck = 400 * flash_bottleneck_ns(&m1_max, 16384), ends[3];
+
+	for (unsigned level = 0; level < 3; level++) {
+		struct sim_reads a = {0}, b = {0};
+		struct sim_flash flash;
+		struct err err = {0};
+
+		open_flash(&flash, &m1_max, 32, (enum sim_level)level);
+		ck_assert(!sim_flash_submit(&flash, &a, &plan, 0, &err));
+		ck_assert(!sim_flash_submit(&flash, &b, &plan, 1000, &err));
+		ck_assert(!sim_flash_finish(&flash, &b, &err));
+		ck_assert(!sim_flash_finish(&flash, &a, &err));
+		ck_assert_msg(!sim_flash_check(&flash, &err), "%s", err.msg);
+		ck_assert_uint_eq(a.bytes + b.bytes, 2 * plan.read_bytes);
+		ends[level] = b.end_ns;
+		ck_assert_double_gt(b.end_ns, bottleneck);
+		ck_assert_double_gt(b.end_ns, a.end_ns);
+		sim_flash_close(&flash);
+	}
+	ck_assert_double_lt(ends[SIM_EVENTS], 0.99 * ends[SIM_RECURSION]);
+	ck_assert_double_gt(ends[SIM_EVENTS], 0.9 * ends[SIM_RECURSION]);
+}
+END_TEST
+
+/* Addresses that meet in a unit wait for each other: random reads at half load lose time to it. */
+START_TEST(test_reads_that_meet_in_a_unit_wait)
+{
+	struct read_class class;
+	const struct plan plan = plan_of(16384, 2000, &class);
+	double ends[3];
+
+	for (unsigned units = 0; units < 3; units++) {
+		const struct sim_flash_options options = {.params = &m1_max,
+							  .in_flight = 6,
+							  .level = SIM_EVENTS,
+							  .units = (enum sim_units)units};
+		struct sim_flash flash;
+		struct sim_reads reads;
+		struct err err = {0};
+
+		ck_assert(!sim_flash_open(&flash, &options, &err));
+		reads = served(&flash, &plan, 0);
+		ends[units] = reads.end_ns;
+		sim_reads_fini(&reads);
+		sim_flash_close(&flash);
+	}
+	ck_assert_double_gt(ends[SIM_UNITS_HASHED], 1.1 * ends[SIM_UNITS_IDLE]);
+	ck_assert_double_le(ends[SIM_UNITS_IDLE], ends[SIM_UNITS_ROUND_ROBIN] * (1 + 1e-12));
 }
 END_TEST
 
@@ -171,9 +399,8 @@ END_TEST
 START_TEST(test_forgotten_sizes_are_found_again)
 {
 	struct sim_flash flash;
-	struct err err = {0};
 
-	ck_assert(!sim_flash_open(&flash, &card, 4, &err));
+	open_flash(&flash, &card, 4, SIM_CLOSED);
 	for (unsigned round = 0; round < 2; round++)
 		for (uint64_t i = 1; i <= 3 * SIM_FLASH_SIZES; i++) {
 			const struct read_class class = {.bytes = 512 * i, .count = 5};
@@ -182,6 +409,30 @@ START_TEST(test_forgotten_sizes_are_found_again)
 						flash_batch_ns(&card, 5, 512 * i, 4), 1e-3);
 		}
 	sim_flash_close(&flash);
+}
+END_TEST
+
+/* A clock that goes back changes nothing but the clock. */
+START_TEST(test_a_clock_that_goes_back_changes_no_batch)
+{
+	struct read_class class;
+	const struct plan plan = plan_of(16384, 100, &class);
+
+	for (unsigned level = 0; level < 3; level++) {
+		struct sim_reads a = {0};
+		struct sim_flash flash;
+		struct err err = {0};
+		double alone = batch_ns((enum sim_level)level, &m1_max, 8, 16384, 100);
+
+		open_flash(&flash, &m1_max, 8, (enum sim_level)level);
+		ck_assert(!sim_flash_submit(&flash, &a, &plan, 5000, &err));
+		sim_flash_rebase(&flash, 4000);
+		sim_reads_rebase(&a, 4000);
+		ck_assert(!sim_flash_finish(&flash, &a, &err));
+		ck_assert_double_eq_tol(a.end_ns, 1000 + alone, 1e-6);
+		ck_assert_msg(!sim_flash_check(&flash, &err), "%s", err.msg);
+		sim_flash_close(&flash);
+	}
 }
 END_TEST
 
@@ -203,6 +454,15 @@ int main(void)
 	tcase_add_test(tcase, test_the_closed_form_of_one_size_is_the_cost_models);
 	tcase_add_test(tcase, test_two_equal_classes_are_one);
 	tcase_add_test(tcase, test_levels_are_near_each_other_on_mixed_sizes);
+	tcase_add_test(tcase, test_reads_are_submitted_slot_by_slot);
+	tcase_add_loop_test(tcase, test_recursion_and_events_are_the_same_for_one_size, 0, 2);
+	tcase_add_loop_test(
+		tcase, test_the_closed_form_is_above_the_recursion_by_no_more_than_its_knee, 0, 2);
+	tcase_add_test(tcase, test_streaming_reaches_the_peak);
+	tcase_add_test(tcase, test_one_read_takes_its_unloaded_latency_at_every_level);
+	tcase_add_test(tcase, test_batches_overlap_where_the_level_has_events);
+	tcase_add_test(tcase, test_reads_that_meet_in_a_unit_wait);
+	tcase_add_test(tcase, test_a_clock_that_goes_back_changes_no_batch);
 	tcase_add_test(tcase, test_the_recursion_grows_with_reads_and_falls_with_width);
 	tcase_add_test(tcase, test_forgotten_sizes_are_found_again);
 	srunner_run_all(runner, CK_NORMAL);
