@@ -22,16 +22,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#if defined(__x86_64__)
-#include <emmintrin.h>
-#endif
 
 /* Playing a read of 4 to 16 KiB takes 0.1 us here, one of 1 MiB 5 us: these many are timed in less
  * than what a device's first read takes, or its own 256 do. */
 enum { PLAY_AHEAD = 256 };
 /* A sleep may last 60 us too long, and some hundred where others compute. */
 enum { LEAD_NS = 1000000 };
-enum { PREFETCH_BYTES = 1024, CLOSE_MOST = 1024 };
+enum { CLOSE_MOST = 1024 };
 
 int emulated_device_init(struct emulated_device *device, const struct reader_options *options,
 			 struct err *err)
@@ -48,43 +45,20 @@ int emulated_device_init(struct emulated_device *device, const struct reader_opt
 					 PLAY_AHEAD * sizeof(*device->copies));
 	for (uint32_t i = 0; i < in_flight; i++)
 		device->free_parts[i] = i;
+	device->params = options->emulated;
+	if (emulator_open(&device->trial, options->emulated, in_flight, options->seed, err))
+		return err->code;
 	return emulator_open(&device->emulator, options->emulated, in_flight, options->seed, err);
 }
 
 void emulated_device_fini(struct emulated_device *device)
 {
 	emulator_close(device->emulator);
+	emulator_close(device->trial);
 	free(device->parts);
 	free(device->free_parts);
 	free(device->copies);
 }
-
-/* Bytes as a device's DMA brings them: to memory and past the caches, which also is 1.5 times as
- * fast here (memcpy 7.5 GB/s, this 10 to 12 GB/s).  'to' is a multiple of 16.  The fence at the end
- * orders these stores before the one that tells of them. */
-#if defined(__x86_64__)
-static void copy_past_cache(unsigned char *to, const unsigned char *from, size_t bytes)
-{
-	const size_t line = 4 * sizeof(__m128i);
-	size_t at = 0;
-
-	for (; at + line <= bytes; at += line) {
-		const __m128i *source = (const __m128i *)(const void *)(from + at);
-		__m128i *target = (__m128i *)(void *)(to + at);
-
-		__builtin_prefetch(from + at + PREFETCH_BYTES);
-		for (unsigned i = 0; i < 4; i++)
-			_mm_stream_si128(target + i, _mm_loadu_si128(source + i));
-	}
-	_mm_sfence();
-	memcpy(to + at, from + at, bytes - at);
-}
-#else
-static void copy_past_cache(unsigned char *to, const unsigned char *from, size_t bytes)
-{
-	memcpy(to, from, bytes);
-}
-#endif
 
 /* A batch that is being played. */
 struct serving {
@@ -199,8 +173,8 @@ static void copy_one(struct serving *s, const struct emulated_copy *copy)
 	if (bytes > part->bytes)
 		bytes = part->bytes;
 	if (bytes)
-		copy_past_cache(d->arena + slot->to + part->from, d->content[slot->file] + offset,
-				bytes);
+		emulated_copy_bytes(d->arena + slot->to + part->from,
+				    d->content[slot->file] + offset, bytes);
 	slot->got += (uint32_t)bytes;
 	slot->handled += part->bytes;
 	atomic_fetch_add_explicit(&d->ring->served_bytes, bytes, memory_order_relaxed);
@@ -296,6 +270,8 @@ void emulated_device_main(struct emulated_device *d, pid_t parent)
 	/* No better priority: a device that preempts whoever submits makes the submission wait for
 	 * the batch (tried: 10 us became 450 us). */
 	ring->code = map_files(d);
+	if (!ring->code)
+		ring->code = emulated_measure(d, &ring->able);
 	close_inherited();
 	for (;;) {
 		uint32_t asked;

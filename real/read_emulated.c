@@ -146,7 +146,9 @@ static int start_device(struct emulated_reader *e, struct err *err)
 		e->process = 0;
 		return err_errno(err, "starting the emulated device's process");
 	}
-	return await_answer(e, err);
+	if (await_answer(e, err))
+		return err->code;
+	return emulated_judge(&e->device, &e->device.ring->able, err);
 }
 
 static int emulated_open(struct reader *reader, const struct reader_options *options,

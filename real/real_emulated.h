@@ -5,6 +5,7 @@
  * collide; units share a bus; the controller has a request rate; reads stall and are retried at random (seeded).  It is calibrated from
  * outside like any disk.  The process is forked at reader_open(), maps the files into its own memory (locked where it may), and
  * is killed with its parent: more exactly, with the *thread* that opened the reader, so that thread must outlive it.
+ * A setting whose peak of bytes or reads a second this host cannot serve is refused there, ENOTSUP with both figures.
  * Open readers before the large allocations of a run: memory that stands at the fork is shared copy-on-write, and the engine's
  * first write to each page of it then costs a page fault. */
 #ifndef FLASH_REAL_EMULATED_H

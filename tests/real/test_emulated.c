@@ -820,6 +820,39 @@ START_TEST(the_device_dies_with_its_parent)
 }
 END_TEST
 
+static const struct {
+	double bus_bytes_per_s, request_rate_per_s;
+	const char *says;
+} too_fast[] = {
+	{1e13, 1e5, "GB/s copied, expected at least the setting's peak, 10000.00 GB/s"},
+	{1e9, 1e9, "k reads/s served, expected at least the setting's peak, 1000000 k reads/s"},
+};
+
+START_TEST(a_setting_that_no_host_can_play_is_refused_with_both_figures)
+{
+	const struct emulated_params params = {
+		.units = 4096,
+		.unit_bytes_per_s = 1e13,
+		.stripe_bytes = 16384,
+		.bus_bytes_per_s = too_fast[_i].bus_bytes_per_s,
+		.request_rate_per_s = too_fast[_i].request_rate_per_s,
+	};
+	const struct reader_options options = {.engine = READ_EMULATED,
+					       .paths = {paths[0], paths[1]},
+					       .in_flight = 32,
+					       .emulated = &params};
+	struct reader *reader = NULL;
+	struct err err = {0};
+
+	ck_assert_int_eq(reader_open(&reader, &options, &err), ENOTSUP);
+	ck_assert_msg(strstr(err.msg, too_fast[_i].says) != NULL, "said: %s", err.msg);
+	ck_assert_msg(strstr(err.msg, "got ") != NULL, "said: %s", err.msg);
+	ck_assert_ptr_null(reader);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* and its process is gone */
+	ck_assert_int_eq(errno, ECHILD);
+}
+END_TEST
+
 /* ---- the YAML ---- */
 
 #define EMULATED                                                                                   \
@@ -928,6 +961,7 @@ static TCase *process_cases(void)
 	tcase_add_test(tcase, closing_ends_the_process_and_leaves_no_zombie);
 	tcase_add_test(tcase, the_device_holds_no_file_of_its_parent_open);
 	tcase_add_test(tcase, the_device_dies_with_its_parent);
+	LOOP(a_setting_that_no_host_can_play_is_refused_with_both_figures, too_fast);
 	tcase_set_timeout(tcase, 60);
 	return tcase;
 }
