@@ -98,15 +98,19 @@ int live_session_start(struct live_session *session, const char *dir, const stru
 
 void live_session_memory(FILE *out, const struct live_session *session)
 {
-	char peak[32], budget[32];
+	const uint64_t twin_bytes = live_twin_bytes(session->live);
+	char text[32];
 
-	unit_human(peak, sizeof(peak), (double)host_peak_bytes(), DIM_BYTES);
+	fprintf(out, "DRAM        peak %s",
+		unit_human(text, sizeof(text), (double)host_peak_bytes(), DIM_BYTES));
 	if (session->budget_bytes)
-		fprintf(out, "DRAM        peak %s of a budget of %s\n", peak,
-			unit_human(budget, sizeof(budget), (double)session->budget_bytes,
-				   DIM_BYTES));
-	else
-		fprintf(out, "DRAM        peak %s\n", peak);
+		fprintf(out, " of a budget of %s",
+			unit_human(text, sizeof(text), (double)session->budget_bytes, DIM_BYTES));
+	if (twin_bytes)
+		fprintf(out,
+			"; %s of the peak is the oracle's dense twin, outside budget and clock",
+			unit_human(text, sizeof(text), (double)twin_bytes, DIM_BYTES));
+	fputc('\n', out);
 }
 
 void live_session_put_memory(struct json *json, const struct live_session *session)
@@ -116,6 +120,7 @@ void live_session_put_memory(struct json *json, const struct live_session *sessi
 		json_put_count(json, "dram_budget_bytes", session->budget_bytes);
 	else
 		json_put_null(json, "dram_budget_bytes");
+	json_put_count(json, "oracle_twin_bytes", live_twin_bytes(session->live));
 }
 
 void live_session_close(struct live_session *session)

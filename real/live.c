@@ -31,6 +31,7 @@ struct twin {
 	struct live_run run;
 	struct real_world *world;
 	uint64_t *active; /* [layer][words] */
+	uint64_t bytes;
 };
 
 struct live {
@@ -128,12 +129,19 @@ static struct real_options world_options(const struct live *live, const struct l
 	};
 }
 
+static uint64_t need_bytes(const struct real_need *need)
+{
+	return need->kept_bytes + need->store_bytes + need->kv_bytes + need->scratch_bytes +
+	       need->staging_bytes + need->books_bytes;
+}
+
 static int open_twin(struct live *live, struct err *err)
 {
 	struct twin *twin = &live->twin;
 	const struct real_target disk = {.name = "disk"};
 	const size_t words = live->model.layer_count * bits_words((uint32_t)live->model.d_ffn);
 	struct real_options options;
+	struct real_need need;
 
 	twin->run.config = *live->o.config;
 	make_dense(&twin->run.config);
@@ -148,6 +156,8 @@ static int open_twin(struct live *live, struct err *err)
 	options = world_options(live, &twin->run);
 	options.target = &disk;
 	options.active = twin->active;
+	real_world_need(&need, &options);
+	twin->bytes = need_bytes(&need) + words * sizeof(*twin->active);
 	if (real_world_open(&twin->world, &options, err))
 		return err_where(err, "the oracle's dense twin");
 	return start_run(&twin->run, live, twin->world, err);
@@ -254,13 +264,9 @@ int live_need(struct live_need *need, const struct live_options *options, struct
 	if (!live)
 		return err_nomem(err, "a live model", sizeof(*live));
 	if (!prepare(live, options, err)) {
-		const struct real_need *w = &need->world;
-
 		world = world_options(live, &live->decode);
 		real_world_need(&need->world, &world);
-		need->total_bytes = need->program_bytes + w->kept_bytes + w->store_bytes +
-				    w->kv_bytes + w->scratch_bytes + w->staging_bytes +
-				    w->books_bytes;
+		need->total_bytes = need->program_bytes + need_bytes(&need->world);
 		need->program_bytes += need->total_bytes / PAGES_A_TABLE;
 		need->total_bytes += need->total_bytes / PAGES_A_TABLE;
 	}
@@ -285,6 +291,11 @@ void live_close(struct live *live)
 const struct model *live_model(const struct live *live)
 {
 	return &live->model;
+}
+
+uint64_t live_twin_bytes(const struct live *live)
+{
+	return live->twin.bytes;
 }
 
 uint32_t live_position(const struct live *live)

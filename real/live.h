@@ -55,6 +55,8 @@ struct live;
 MUST_CHECK int live_open(struct live **out, const struct live_options *options, struct err *err);
 void live_close(struct live *live); /* NULL is fine */
 const struct model *live_model(const struct live *live);
+/* What an oracle's twin holds beside the run, outside budget and clock; 0 without one. */
+uint64_t live_twin_bytes(const struct live *live);
 
 /* Take the next tokens: many at once, or one by the policy.  EDOM when ctx is full, EINVAL for an id
  * that the model does not have.  'books' is what it cost, its embedding rows included. */

@@ -80,6 +80,10 @@ draw() {
 for line in '^prompt ' '^made  *4 tokens, ended by: count' '^I/O wait ' '^compute ' '^neurons ' '^DRAM  *peak '; do
 	grep -q "$line" "$dir/f.txt" || complain "generate: no line '$line'"
 done
+grep -q 'twin' "$dir/f.txt" && complain "a run without an oracle speaks of its twin"
+"$flashcast" generate "$model" --tokens 1 -n 4 --policy oracle --dram 300MB >"$dir/twin.txt" || complain "generate --dram with an oracle fails"
+[ "$(grep -c "of a budget of 300 MB; .* of the peak is the oracle's dense twin, outside budget and clock" "$dir/twin.txt")" -eq 1 ] ||
+	complain "the twin outside the budget is not told once: $(grep DRAM "$dir/twin.txt")"
 "$flashcast" generate "$model" --tokens 1 -n 900 --ctx 20 --json >"$dir/g.json" || complain "generate --ctx 20 fails"
 wants g.json "json_extract(j, '\$.ended') = 'context full' and json_array_length(j, '\$.tokens') = 20"
 
