@@ -81,23 +81,28 @@ static const char *const rungs[] = {
 };
 static const char *const chunks[] = {"row", "4KiB", "16KiB"};
 static const char *const layouts[] = {"split", "bundle"};
-static const char *const stores[] = {"compact", "realloc"};
+static const char *const mechanisms[] = {
+	"store: compact",
+	"store: realloc",
+	"store: fill-hole",
+	"store: compact, overlap: pipeline",
+	"store: fill-hole, overlap: pipeline",
+};
 static const char *const weights[] = {"f16", "f32"};
-enum { RUNGS = 9, CHUNKS = 3, LAYOUTS = 2, STORES = 2, WEIGHTS = 2 };
-enum { COMBINATIONS = RUNGS * CHUNKS * LAYOUTS * STORES * WEIGHTS };
+enum { RUNGS = 9, CHUNKS = 3, LAYOUTS = 2, MECHANISMS = 5, WEIGHTS = 2 };
 
-/* Combination i as YAML.  Dense pieces are small, so that a region takes several. */
-static void policy_text(char *text, size_t size, int i, const char *dense_chunk)
+struct combination {
+	int rung, chunk, layout, mechanism, weights;
+};
+
+/* As YAML.  Dense pieces are small, so that a region takes several. */
+static void policy_text(char *text, size_t size, const struct combination *c,
+			const char *dense_chunk)
 {
-	const char *layout = layouts[i % LAYOUTS], *store = stores[i / LAYOUTS % STORES];
-	const char *type = weights[i / LAYOUTS / STORES % WEIGHTS];
-	const char *chunk = chunks[i / LAYOUTS / STORES / WEIGHTS % CHUNKS];
-	const char *rung = rungs[i / LAYOUTS / STORES / WEIGHTS / CHUNKS];
-
 	snprintf(text, size,
-		 "{%s, layout: %s, store: %s, weights: %s, chunk: %s, dense_chunk: %s, "
-		 "in_flight: 4}",
-		 rung, layout, store, type, chunk, dense_chunk);
+		 "{%s, layout: %s, %s, weights: %s, chunk: %s, dense_chunk: %s, in_flight: 4}",
+		 rungs[c->rung], layouts[c->layout], mechanisms[c->mechanism], weights[c->weights],
+		 chunks[c->chunk], dense_chunk);
 }
 
 /* The same trace and policy through the simulator. */
@@ -156,20 +161,24 @@ static void check_twins(const struct bench_options *o)
 	bench_close(&b);
 }
 
-/* Both stores and both types in one test: a process each would cost more than the work. */
+/* All mechanisms in one test: a process each would cost more than the work. */
 START_TEST(every_policy_is_the_same_in_both_worlds)
 {
-	enum { EACH = STORES * WEIGHTS };
-
-	for (int i = 0; i < EACH; i++) {
+	for (int i = 0; i < MECHANISMS; i++) {
+		struct combination c = {
+			.rung = _i / LAYOUTS / CHUNKS,
+			.chunk = _i / LAYOUTS % CHUNKS,
+			.layout = _i % LAYOUTS,
+			.mechanism = i,
+			.weights = (_i / LAYOUTS + i) % WEIGHTS,
+		};
 		struct bench_options o;
 		char text[512];
 
-		/* Layouts are the innermost of a combination, stores and types next. */
-		policy_text(text, sizeof(text),
-			    _i / LAYOUTS * EACH * LAYOUTS + i * LAYOUTS + _i % LAYOUTS, "12KiB");
+		policy_text(text, sizeof(text), &c, "12KiB");
 		o = options_of((_i + i) % 3 == 0, text);
 		o.tile_bytes = (_i + i) % 5 ? 0 : 24576; /* some in many tiles */
+		o.group_bytes = (_i + i) % 7 ? 3000 : 0; /* most in many groups */
 		check_twins(&o);
 	}
 }
@@ -178,18 +187,21 @@ END_TEST
 START_TEST(rows_read_in_pieces_and_with_padding_are_whole)
 {
 	for (int i = 0; i < LAYOUTS * WEIGHTS * 2; i++) {
+		struct combination c = {
+			.rung = _i,
+			.chunk = i / LAYOUTS / WEIGHTS,
+			.layout = i % LAYOUTS,
+			.mechanism = (_i + i) % MECHANISMS,
+			.weights = i / LAYOUTS % WEIGHTS,
+		};
 		struct bench_options o;
 		char text[512];
 
-		/* Chunks row and 4 KiB, store compact. */
-		policy_text(text, sizeof(text),
-			    i % LAYOUTS + LAYOUTS * STORES *
-						  (i / LAYOUTS % WEIGHTS +
-						   WEIGHTS * (i / LAYOUTS / WEIGHTS + CHUNKS * _i)),
-			    "64KiB");
+		policy_text(text, sizeof(text), &c, "64KiB");
 		o = options_of(2, text);
 		o.token_count = 4;
 		o.tile_bytes = 70000; /* rows are cut by tiles, too */
+		o.group_bytes = 20000;
 		check_twins(&o);
 	}
 }
@@ -256,10 +268,16 @@ START_TEST(an_emulated_device_is_a_twin_too)
 	struct bench_options o;
 	char text[512];
 
-	policy_text(text, sizeof(text), _i * LAYOUTS * STORES * WEIGHTS * CHUNKS + _i % 2, "12KiB");
-	o = options_of(0, text);
-	o.target = &emulated;
-	check_twins(&o);
+	for (int i = 0; i < MECHANISMS; i++) {
+		const struct combination c = {
+			.rung = _i, .layout = (_i + i) % LAYOUTS, .mechanism = i};
+
+		policy_text(text, sizeof(text), &c, "12KiB");
+		o = options_of(0, text);
+		o.target = &emulated;
+		o.group_bytes = 3000;
+		check_twins(&o);
+	}
 }
 END_TEST
 
@@ -394,7 +412,7 @@ int main(void)
 		return 77;
 	tcase_add_unchecked_fixture(tcase, make_models, remove_models);
 	tcase_add_loop_test(tcase, every_policy_is_the_same_in_both_worlds, 0,
-			    COMBINATIONS / STORES / WEIGHTS);
+			    RUNGS * CHUNKS * LAYOUTS);
 	tcase_add_loop_test(tcase, rows_read_in_pieces_and_with_padding_are_whole, 0, RUNGS);
 	tcase_add_loop_test(tcase, reads_of_several_slots_and_gaps_are_the_same_in_both_worlds, 0,
 			    sizeof(joined) / sizeof(joined[0]));
