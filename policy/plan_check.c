@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <stdarg.h>
 
-enum { WORDS_MAX = 4096 }; /* d_ffn is at most 262,144 (model_params.h) */
-
 static int broken(struct err *err, const struct plan *plan, const char *fmt, ...) PRINTF_LIKE(3, 4);
 static int broken(struct err *err, const struct plan *plan, const char *fmt, ...)
 {
@@ -177,8 +175,8 @@ static int bad_slot(const struct plan *plan, const struct read_plane *plane, siz
 
 /* Slots without a load are read only in a gap that the policy allows, between two slots with loads
  * that the same read brings. */
-static int check_gaps(const struct plan *plan, const struct read_plane *plane,
-		      const uint64_t *needless, const struct read_rule *rule, struct err *err)
+static int check_gaps_in_turn(const struct plan *plan, const struct read_plane *plane,
+			      const uint64_t *needless, uint32_t gap_most, struct err *err)
 {
 	uint32_t count = plane->slot_count, most = plane_merge_slots(plane);
 	uint32_t run = 0, end = 0; /* of the run of slots, and of the gap before */
@@ -193,7 +191,7 @@ static int check_gaps(const struct plan *plan, const struct read_plane *plane,
 			run = back;
 		first = i - (i - run) % most; /* of the read */
 		end = set_next_absent(needless, i, count);
-		if (end - i > reads_gap_slots(rule, plane->slot_bytes))
+		if (end - i > gap_most)
 			return bad_slot(plan, plane, i,
 					"read, expected no longer gap than coalesce_gap", err);
 		if (i == first || end == count || !bits_get(plane->slots, end) ||
@@ -205,15 +203,36 @@ static int check_gaps(const struct plan *plan, const struct read_plane *plane,
 	return 0;
 }
 
+/* The same without a branch for gaps that are right, where every run is one read. */
+static int check_gaps(const struct plan *plan, const struct read_plane *plane,
+		      const uint64_t *needless, uint32_t gap_most, struct err *err)
+{
+	size_t words = bits_words(plane->slot_count);
+	uint64_t below = 0, open = 0;
+	bool at_end = bits_get(needless, 0) || bits_get(needless, plane->slot_count - 1);
+
+	for (size_t w = 0; w < words; w++) {
+		uint64_t above = w + 1 < words ? needless[w + 1] : 0;
+
+		open |= (needless[w] << 1 | below >> 63) & ~plane->slots[w];
+		open |= (needless[w] >> 1 | above << 63) & ~plane->slots[w];
+		below = needless[w];
+	}
+	if (!open && !at_end && !set_has_run(needless, words, gap_most) &&
+	    !set_has_run(plane->slots, words, plane_merge_slots(plane)))
+		return 0;
+	return check_gaps_in_turn(plan, plane, needless, gap_most, err);
+}
+
 /* The slots that are read are those of the loaded rows, none less; none more but gaps. */
 static int check_cover(const struct plan *plan, const struct read_plane *plane,
 		       const struct read_rule *rule, struct err *err)
 {
-	uint64_t folded[WORDS_MAX], gaps[WORDS_MAX], any = 0;
+	uint64_t folded[SET_WORDS_MOST], gaps[SET_WORDS_MOST], any = 0;
 	const uint64_t *wanted = plan->load;
 	size_t words = bits_words(plan->neuron_total);
 
-	assert(words <= WORDS_MAX);
+	assert(words <= SET_WORDS_MOST);
 	if (plane->rows_per_slot > 1) {
 		set_fold(folded, plan->load, words, plane->rows_per_slot);
 		wanted = folded;
@@ -231,7 +250,8 @@ static int check_cover(const struct plan *plan, const struct read_plane *plane,
 		gaps[w] = needless;
 		any |= needless;
 	}
-	return any ? check_gaps(plan, plane, gaps, rule, err) : 0;
+	return any ? check_gaps(plan, plane, gaps, reads_gap_slots(rule, plane->slot_bytes), err)
+		   : 0;
 }
 
 static int check_plane(const struct plan *plan, const struct read_plane *plane,

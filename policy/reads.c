@@ -64,21 +64,67 @@ static void plane_add(struct read_sums *sums, const struct read_plane *plane, ui
 		extents_add(sums, plane->end_bytes - last_begin, plane->piece_bytes, 1);
 }
 
-/* 'times': for planes that read the same. */
-static void runs_add(struct read_sums *sums, const struct read_plane *plane, uint64_t times)
+/* 'count' runs of 'slots' slots, none of them the cut one. */
+static void runs_add(struct read_sums *sums, const struct read_plane *plane, uint32_t slots,
+		     uint64_t count)
 {
-	uint32_t count = plane->slot_count, most = plane_merge_slots(plane), end;
+	uint32_t most = plane_merge_slots(plane);
 
-	for (uint32_t i = set_next(plane->slots, 0, count); i < count;
-	     i = set_next(plane->slots, end, count)) {
-		uint64_t begin = i * plane->slot_bytes, bytes;
+	class_add(sums, most * plane->slot_bytes, slots / most * count);
+	class_add(sums, slots % most * plane->slot_bytes, count);
+}
 
-		end = set_next_absent(plane->slots, i, most < count - i ? i + most : count);
-		bytes = end * plane->slot_bytes - begin;
-		if (bytes > plane->end_bytes - begin)
-			bytes = plane->end_bytes - begin;
-		class_add(sums, bytes, times);
+/* The run that holds the last slot, whose last read may be cut.  Returns where it begins: slot_count
+ * when the last slot is not read. */
+static uint32_t last_run_add(struct read_sums *sums, const struct read_plane *plane, uint64_t times)
+{
+	uint32_t most = plane_merge_slots(plane), first = plane->slot_count, whole;
+
+	while (first && bits_get(plane->slots, first - 1))
+		first--;
+	if (first == plane->slot_count)
+		return first;
+	whole = (plane->slot_count - 1 - first) / most * most;
+	runs_add(sums, plane, whole, times);
+	class_add(sums, plane->end_bytes - (first + whole) * plane->slot_bytes, times);
+	return first;
+}
+
+/* Reads by the lengths of runs, each taken 'times' times, for planes that read the same.  Most runs are
+ * of one slot, which begins and ends where it stands: those are counted by the word. */
+static void merged_add(struct read_sums *sums, const struct read_plane *plane, uint64_t times)
+{
+	enum { COUNTED = 128 }; /* lengths; the few longer runs are added one by one */
+	uint32_t counts[COUNTED] = {0};
+	uint64_t single[SET_WORDS_MOST], below = 0;
+	uint32_t end = last_run_add(sums, plane, times), first = 0;
+	size_t words = bits_words(end);
+	bool inside = false;
+
+	assert(words <= SET_WORDS_MOST);
+	for (size_t w = 0; w < words; w++) {
+		uint64_t word = set_word_below(plane->slots, w, end);
+		uint64_t above = w + 1 < words ? set_word_below(plane->slots, w + 1, end) : 0;
+		uint64_t begins = word & ~(word << 1 | below);
+		uint64_t ends = word & ~(word >> 1 | above << 63);
+
+		below = word >> 63;
+		single[w] = begins & ends;
+		for (uint64_t edges = begins ^ ends; edges; edges &= edges - 1) {
+			uint32_t at = (uint32_t)w * 64 + (uint32_t)__builtin_ctzll(edges);
+
+			if (inside && at + 1 - first < COUNTED)
+				counts[at + 1 - first]++;
+			else if (inside)
+				runs_add(sums, plane, at + 1 - first, times);
+			first = at;
+			inside = !inside;
+		}
 	}
+	counts[1] = set_count(single, words);
+	for (uint32_t slots = 1; slots < COUNTED; slots++)
+		if (counts[slots])
+			runs_add(sums, plane, slots, counts[slots] * times);
 }
 
 /* Do two planes read the same slots at the same places? */
@@ -101,7 +147,7 @@ static void planes_add(struct read_sums *sums, const struct plan *plan)
 		while (i + times < plan->plane_count && same_reads(plane, &plane[times]))
 			times++;
 		if (plane->merge_bytes) {
-			runs_add(sums, plane, times);
+			merged_add(sums, plane, times);
 			continue;
 		}
 		slots_read = set_count(plane->slots, bits_words(plane->slot_count));

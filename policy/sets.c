@@ -53,7 +53,62 @@ void set_put_range(uint64_t *set, uint32_t first, uint32_t end)
 	}
 }
 
-void set_close_gaps(uint64_t *set, uint32_t count, uint32_t gap, uint32_t most)
+/* from >> shift over all words, its word w. */
+static inline uint64_t word_down(const uint64_t *from, size_t words, size_t w, uint32_t shift)
+{
+	size_t at = w + shift / 64;
+	uint64_t low = at < words ? from[at] : 0, high = at + 1 < words ? from[at + 1] : 0;
+
+	return shift % 64 ? low >> shift % 64 | high << (64 - shift % 64) : low;
+}
+
+/* to = from & from >> shift; returns whether anything is left. */
+static bool narrow(uint64_t *restrict to, const uint64_t *restrict from, size_t words,
+		   uint32_t shift)
+{
+	size_t inner = shift < 64 ? words - 1 : 0;
+	uint64_t any = 0;
+
+	for (size_t w = 0; w < inner; w++) {
+		to[w] = from[w] & (from[w] >> shift | from[w + 1] << (64 - shift));
+		any |= to[w];
+	}
+	for (size_t w = inner; w < words; w++) {
+		to[w] = from[w] & word_down(from, words, w, shift);
+		any |= to[w];
+	}
+	return any;
+}
+
+/* to = from | from << shift, 0 < shift < 64. */
+static void spread(uint64_t *restrict to, const uint64_t *restrict from, size_t words,
+		   uint32_t shift)
+{
+	to[0] = from[0] | from[0] << shift;
+	for (size_t w = 1; w < words; w++)
+		to[w] = from[w] | from[w] << shift | from[w - 1] >> (64 - shift);
+}
+
+bool set_has_run(const uint64_t *set, size_t words, uint32_t length)
+{
+	uint64_t room[2][SET_WORDS_MOST];
+	const uint64_t *from = set;
+	unsigned turn = 0;
+
+	assert(words >= 1 && words <= SET_WORDS_MOST);
+	/* A bit stays while the 'done' bits behind it are set too. */
+	for (uint32_t done = 0, step; done < length; done += step) {
+		step = done + 1 < length - done ? done + 1 : length - done;
+		if (!narrow(room[turn], from, words, step))
+			return false;
+		from = room[turn];
+		turn = !turn;
+	}
+	return length > 0 || set_count(set, words) > 0;
+}
+
+/* Bit by bit, as the header says it. */
+static void close_gaps_in_turn(uint64_t *set, uint32_t count, uint32_t gap, uint32_t most)
 {
 	uint32_t first = 0, behind = 0; /* the run at hand is [first, behind) */
 
@@ -67,6 +122,44 @@ void set_close_gaps(uint64_t *set, uint32_t count, uint32_t gap, uint32_t most)
 			set_put_range(set, behind, i);
 		behind = i + 1;
 	}
+}
+
+/* Gaps of at most 'gap' < 64, whatever runs that makes: every bit spreads over the 'gap' ones behind
+ * it, and then stays only where the 'gap' ones behind it are set. */
+static void close_short_gaps(uint64_t *to, const uint64_t *set, size_t words, uint32_t gap)
+{
+	uint64_t room[2][SET_WORDS_MOST + 1]; /* the last word takes what spreads out of the set */
+	unsigned turn = 0;
+
+	memcpy(room[0], set, words * sizeof(*set));
+	room[0][words++] = 0;
+	for (uint32_t done = 0, step; done < gap; done += step, turn = !turn) {
+		step = done + 1 < gap - done ? done + 1 : gap - done;
+		spread(room[!turn], room[turn], words, step);
+	}
+	for (uint32_t done = 0, step; done < gap; done += step, turn = !turn) {
+		step = done + 1 < gap - done ? done + 1 : gap - done;
+		(void)narrow(room[!turn], room[turn], words, step);
+	}
+	memcpy(to, room[turn], (words - 1) * sizeof(*to));
+}
+
+void set_close_gaps(uint64_t *set, uint32_t count, uint32_t gap, uint32_t most)
+{
+	uint64_t closed[SET_WORDS_MOST];
+	size_t words = bits_words(count);
+
+	assert(words >= 1 && words <= SET_WORDS_MOST && most >= 1);
+	if (gap == 0)
+		return;
+	if (gap < 64) {
+		close_short_gaps(closed, set, words, gap);
+		if (!set_has_run(closed, words, most)) { /* none is cut: the common case */
+			memcpy(set, closed, words * sizeof(*set));
+			return;
+		}
+	}
+	close_gaps_in_turn(set, count, gap, most);
 }
 
 /* The even bits of a word, in its low half. */

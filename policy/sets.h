@@ -8,6 +8,8 @@
 
 #include "bits.h"
 
+enum { SET_WORDS_MOST = 4096 }; /* d_ffn is at most 262,144 (model_params.h) */
+
 /* Number of set bits in 'words' words. */
 uint32_t set_count(const uint64_t *set, size_t words);
 
@@ -44,6 +46,12 @@ static inline uint32_t set_next_absent(const uint64_t *set, uint32_t start, uint
 	return end;
 }
 
+/* Word 'w' of a set, without its bits at and past 'end'. */
+static inline uint64_t set_word_below(const uint64_t *set, size_t w, uint32_t end)
+{
+	return w < end / 64 ? set[w] : w > end / 64 ? 0 : set[w] & ((UINT64_C(1) << end % 64) - 1);
+}
+
 /* Set the bits [first, end). */
 void set_put_range(uint64_t *set, uint32_t first, uint32_t end);
 
@@ -52,5 +60,8 @@ void set_put_range(uint64_t *set, uint32_t first, uint32_t end);
  * longer than 'most'; it is taken to begin anew every 'most' bits.  most >= 1; bits at and past
  * 'count' are not set. */
 void set_close_gaps(uint64_t *set, uint32_t count, uint32_t gap, uint32_t most);
+
+/* Is there a run of more than 'length' set bits? */
+bool set_has_run(const uint64_t *set, size_t words, uint32_t length);
 
 #endif

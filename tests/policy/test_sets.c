@@ -80,6 +80,80 @@ START_TEST(test_a_range_is_set_and_nothing_beside_it)
 }
 END_TEST
 
+static uint32_t longest_run(const uint64_t *set, uint32_t count)
+{
+	uint32_t longest = 0, run = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		run = bits_get(set, i) ? run + 1 : 0;
+		longest = run > longest ? run : longest;
+	}
+	return longest;
+}
+
+START_TEST(test_a_run_is_found_when_it_is_long_enough)
+{
+	struct rng rng = {(uint64_t)_i};
+	uint64_t set[WORDS];
+
+	for (int round = 0; round < 40; round++) {
+		uint32_t first = (uint32_t)rng_below(&rng, BITS);
+		uint32_t length = (uint32_t)rng_below(&rng, BITS - first + 1), longest;
+
+		draw(set, WORDS, &rng, 1 + (unsigned)_i);
+		set_put_range(set, first, round % 2 ? first + length % 90 : first + length);
+		longest = longest_run(set, WORDS * 64);
+		for (uint32_t want = 0; want < longest + 3; want += 1 + want / 16)
+			if (set_has_run(set, WORDS, want) != (longest > want))
+				ck_abort_msg("longest %u, more than %u", longest, want);
+		ck_assert(longest == 0 || set_has_run(set, WORDS, longest - 1));
+		ck_assert(!set_has_run(set, WORDS, longest));
+	}
+}
+END_TEST
+
+/* By the words of the header. */
+static void close_slowly(uint64_t *set, uint32_t count, uint32_t gap, uint32_t most)
+{
+	uint32_t first = 0, last = 0;
+	bool any = false;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (!bits_get(set, i))
+			continue;
+		if (any && i - last - 1 <= gap && i - first < most)
+			for (uint32_t between = last + 1; between < i; between++)
+				bits_put(set, between);
+		else
+			first = i;
+		last = i;
+		any = true;
+	}
+}
+
+START_TEST(test_gaps_are_closed_where_they_are_short_and_fit)
+{
+	static const uint32_t gaps[] = {0, 1, 2, 3, 4, 7, 13, 31, 62, 63, 64, 100};
+	static const uint32_t mosts[] = {1, 2, 3, 5, 8, 63, 64, 65, 200, BITS};
+	struct rng rng = {(uint64_t)_i};
+	uint64_t set[WORDS], expected[WORDS];
+
+	for (size_t g = 0; g < sizeof(gaps) / sizeof(*gaps); g++)
+		for (size_t m = 0; m < sizeof(mosts) / sizeof(*mosts); m++) {
+			uint32_t count = BITS - (uint32_t)rng_below(&rng, 70);
+
+			draw(set, WORDS, &rng, 1 + (unsigned)_i);
+			for (uint32_t i = count; i < WORDS * 64; i++)
+				bits_drop(set, i);
+			memcpy(expected, set, sizeof(set));
+			close_slowly(expected, count, gaps[g], mosts[m]);
+			set_close_gaps(set, count, gaps[g], mosts[m]);
+			ck_assert_msg(memcmp(set, expected, sizeof(set)) == 0,
+				      "count %u gap %u most %u", count, gaps[g], mosts[m]);
+		}
+}
+END_TEST
+
 static const uint32_t groups[] = {1,  2,  3,   4,   5,	 7,    8,    16,  32,
 				  56, 64, 100, 128, 256, 2048, BITS, 4096};
 
@@ -132,6 +206,8 @@ int main(void)
 	tcase_add_loop_test(tc, test_next_finds_every_bit_and_no_other, 0, 9);
 	tcase_add_loop_test(tc, test_next_absent_finds_every_clear_bit_and_no_other, 0, 9);
 	tcase_add_test(tc, test_a_range_is_set_and_nothing_beside_it);
+	tcase_add_loop_test(tc, test_a_run_is_found_when_it_is_long_enough, 0, 8);
+	tcase_add_loop_test(tc, test_gaps_are_closed_where_they_are_short_and_fit, 0, 12);
 	tcase_add_loop_test(tc, test_a_fold_is_set_where_any_of_its_group_is, 0,
 			    (int)(sizeof(groups) / sizeof(*groups)));
 	tcase_add_test(tc, test_a_fold_is_exact_in_the_widest_layer);
