@@ -173,6 +173,25 @@ static void put_fitted(FILE *out, const struct comparison *first, const struct y
 	fputs(".\n", out);
 }
 
+/* Where and when, by what: of the rows themselves, since nobody else was there. */
+static void put_measured(FILE *out, const struct comparison_report *report)
+{
+	const struct result_row *first = NULL, *last = NULL;
+
+	for (size_t i = 0; i < report->pair_count; i++) {
+		const struct result_row *real = report->pairs[i].real;
+
+		if (!first || strcmp(real->started_at, first->started_at) < 0)
+			first = real;
+		if (!last || strcmp(real->started_at, last->started_at) > 0)
+			last = real;
+	}
+	if (first && first->started_at[0])
+		fprintf(out, "\nMeasured from %s to %s, %s; flashcast %s (%s).\n",
+			first->started_at, last->started_at, last->host, last->version,
+			last->git_rev);
+}
+
 void compare_markdown(FILE *out, const struct comparison_report *report)
 {
 	put_summaries(out, report);
@@ -189,5 +208,6 @@ void compare_markdown(FILE *out, const struct comparison_report *report)
 		"\nHeld out: all %zu trials below; a calibration runs micro-benchmarks and no "
 		"trial.\n",
 		report->pair_count);
+	put_measured(out, report);
 	put_pairs(out, report);
 }

@@ -22,7 +22,7 @@ expect() {
 expect 0 "exit status" --help
 expect 0 "flashcast 0." --version
 expect 0 "# Configuration" --help-config
-for verb in run validate plot calibrate bench model trace merge; do
+for verb in run validate compare plot calibrate bench model trace merge; do
 	expect 0 "usage: flashcast $verb" "$verb" --help
 done
 for verb in "model import" "model synth" "model inspect" "trace synth" "trace stats" "bench sim"; do
@@ -57,6 +57,17 @@ expect 1 "$dir/none" trace stats "$dir/none"
 expect 2 "--dir MODEL is missing" calibrate -o "$dir/d.yaml"
 expect 2 "--time: " calibrate --dir "$dir" -o "$dir/d.yaml" --time 20MB
 expect 1 "/proc/nowhere: cannot make the folder" calibrate --dir "$dir" -o /proc/nowhere/d.yaml
+expect 2 "unknown option --calibrate" run paper/table2 -o "$dir/x" --calibrate quick
+expect 2 "--calibrate: got 'fast', expected quick or full" validate validation-opt -o "$dir/x" --calibrate fast
+expect 2 "--calibrate makes the profile that --set device=m1-max names" validate validation-opt -o "$dir/x" \
+	--calibrate quick --set device=m1-max
+expect 2 "--calibrate: trials compute with 1 and 2 threads" validate validation-opt -o "$dir/x" --calibrate quick \
+	--set model_files="$dir" --set 'sweep={product: {policy: [bundle], threads: [1, 2]}}'
+expect 2 "model_files is empty" validate validation-opt -o "$dir/x" --calibrate quick
+expect 1 "(make one: flashcast model synth check-opt" validate validation-opt -o "$dir/x" --calibrate quick \
+	--set model_files="$dir/none"
+expect 2 "--json and --markdown: one of them" validate validation-opt -o "$dir/x" --json --markdown
+expect 1 "$dir/empty/results.sqlite: cannot open" compare "$dir/empty"
 expect 2 "figure 'latencies'" plot "$dir/empty" latencies
 # One world's rows as JSON: an array that a parser takes, and nothing else on standard output.
 if ! "$flashcast" run paper/table2 -o "$dir/json" --world sim --json --no-figures --set tokens=4 --set warmup=1 2>/dev/null >"$dir/rows.json" ||

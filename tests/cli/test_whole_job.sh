@@ -84,6 +84,25 @@ for figure in latency window heatmap predicted-vs-measured; do
 	ls out/figures/"$figure"*.gp >/dev/null
 done
 
+# The comparison again, from what the store keeps: what was fitted, and that nothing of it was a trial.
+"$flashcast" compare out >again.txt
+grep -q "fitted: profile disk, measured, 20..-..-..; flash form to [0-9]* measured points" again.txt
+grep -q "held out: all 22 trials" again.txt
+"$flashcast" compare out --markdown | grep -q '^Fitted: profile `emulated "one"` (emulated, '
+"$flashcast" compare out --json >compare.json
+[ "$(said compare.json '$.groups[0].fitted.points[0].read_bytes')" != "" ]
+[ "$(said compare.json '$.pairs[0].predicted_total_ns_interval[1]')" != "" ]
+[ "$(sqlite3 out/results.sqlite "select count(*) from results where total_ns_low <= total_ns_per_token and
+	total_ns_per_token <= total_ns_high and world = 'sim'")" -eq 22 ]
+
+# A profile that --calibrate made before is used again with --resume.
+mkdir kept
+cp emulated.yaml kept/device.yaml
+"$flashcast" validate sweep.yaml -o kept --resume --calibrate quick --no-figures --set repeats=1 --set tokens=1 \
+	--set target=emulated-m1-max --set 'sweep={product: {policy: [bundle]}}' >kept.txt 2>err.txt
+grep -q "kept/device.yaml is used again" err.txt
+grep -q 'predicted from profile emulated "one"' kept.txt
+
 # A resumed sweep measures nothing again and loses nothing.
 before=$(sqlite3 out/results.sqlite "select group_concat(started_at) from results")
 "$flashcast" run sweep.yaml -o out --resume --no-figures >/dev/null

@@ -559,6 +559,8 @@ static const char golden_markdown[] =
 	"| p99 | 10.0 | 10.0 | +10.0 | 5.00 | 1 |\n"
 	"\nFitted: profile ``, which the store does not keep.\n"
 	"\nHeld out: all 3 trials below; a calibration runs micro-benchmarks and no trial.\n"
+	"\nMeasured from 2026-11-21T01:00:00Z to 2026-11-21T03:00:00Z, a host; flashcast 0.4 "
+	"(abc).\n"
 	"\n<details><summary>3 trials: x, `m` on disk</summary>\n\n"
 	"| trial | I/O wait ms, predicted / measured | memory ms | compute ms | total ms | error % "
 	"| of p99 | noise % | |\n"
@@ -582,6 +584,12 @@ START_TEST(test_markdown_is_the_golden_one)
 	interval_put(real - 1, 100e6, 120e6);
 	pair_add("b", 114, 120);
 	pair_add("c", 180, 100)->noise_floor_frac = 0.2;
+	strcpy(rows[1].started_at, "2026-11-21T02:00:00Z");
+	strcpy(rows[3].started_at, "2026-11-21T01:00:00Z");
+	strcpy(rows[5].started_at, "2026-11-21T03:00:00Z");
+	strcpy(rows[5].host, "a host");
+	strcpy(rows[5].version, "0.4");
+	strcpy(rows[5].git_rev, "abc");
 	text = printed(compare_markdown);
 	ck_assert_str_eq(text, golden_markdown);
 	free(text);
