@@ -43,8 +43,9 @@ static uint32_t likeliest(const float *logits, size_t count)
 {
 	size_t best = 0;
 
+	/* NaN is larger than nothing, and nothing larger than it. */
 	for (size_t i = 1; i < count; i++)
-		if (logits[i] > logits[best])
+		if (logits[i] > logits[best] || (isnan(logits[best]) && !isnan(logits[i])))
 			best = i;
 	return (uint32_t)best;
 }
@@ -65,7 +66,9 @@ static size_t nucleus(const struct sampler *sampler, double total, double *kept)
 	size_t count = 0;
 
 	*kept = 0;
-	while (count < sampler->vocab_count && (count == 0 || *kept < sampler->top_p * total))
+	/* Sums in another order differ in their last digits: weight 0, which is never, ends it too. */
+	while (count < sampler->vocab_count && (count == 0 || (*kept < sampler->top_p * total &&
+							       sampler->entries[count].weight > 0)))
 		*kept += sampler->entries[count++].weight;
 	return count;
 }
@@ -76,13 +79,14 @@ uint32_t sampler_pick(struct sampler *sampler, const float *logits)
 	double total = 0, kept, at;
 	size_t count;
 
-	if (sampler->temperature == 0)
+	/* Differences to what is not finite are no numbers: there is nothing to weigh. */
+	if (sampler->temperature == 0 || !isfinite(logits[best]))
 		return best;
 	for (size_t i = 0; i < sampler->vocab_count; i++) {
 		double below = (double)logits[i] - (double)logits[best];
 
-		sampler->entries[i] =
-			(struct sampler_entry){exp(below / sampler->temperature), (uint32_t)i};
+		sampler->entries[i] = (struct sampler_entry){
+			isnan(below) ? 0 : exp(below / sampler->temperature), (uint32_t)i};
 		total += sampler->entries[i].weight;
 	}
 	qsort(sampler->entries, sampler->vocab_count, sizeof(*sampler->entries), entry_order);

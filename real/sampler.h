@@ -23,6 +23,8 @@ struct sampler {
 MUST_CHECK int sampler_open(struct sampler *sampler, size_t vocab_count, double temperature,
 			    double top_p, uint64_t seed, struct err *err);
 void sampler_close(struct sampler *sampler); /* zeroed is fine */
+/* NaN counts as never; of several infinities the first is taken.  Where no logit is a number above
+ * -infinity, some id all the same. */
 uint32_t sampler_pick(struct sampler *sampler, const float *logits);
 
 #endif
