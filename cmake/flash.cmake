@@ -61,6 +61,15 @@ function(flash_test name source)
 		LABELS "${T_LABELS}" ENVIRONMENT "FLASHCAST_CONFIGS=${PROJECT_SOURCE_DIR}/configs")
 endfunction()
 
+# flash_alloc_fails(NAME) - a test of flash_test() that stands between our libraries and the C library's allocator
+# (tests/alloc_fails.h)
+function(flash_alloc_fails name)
+	target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+	target_link_options(${name} PRIVATE
+		LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc
+		LINKER:--wrap=strdup,--wrap=strndup,--wrap=open_memstream)
+endfunction()
+
 # flash_fuzz(NAME fuzz_x.c LIBS ... SEEDS files...) - one libFuzzer target: one parser, fed with bytes
 # Its test starts from the seeds, runs FLASH_FUZZ_SECONDS and fails on any finding.
 function(flash_fuzz name source)

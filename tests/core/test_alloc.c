@@ -4,6 +4,7 @@
  * Linked with --wrap, so that flash_core's calls come here first; libraries keep their own
  * (SQLite's are failed in test_results.c).  Leaks and double frees are the address sanitizer's to
  * find (dev preset). */
+#include "alloc_fails.h"
 #include "configs.h"
 #include "digest.h"
 #include "model.h"
@@ -16,60 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The linker's names for what --wrap took away, and for what stands in. */
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t size);
-FILE *__real_open_memstream(char **text, size_t *size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t size);
-FILE *__wrap_open_memstream(char **text, size_t *size);
-
-static long until_failure; /* 0: none fails; 1: the next one does, once */
-
-static bool fails(void)
-{
-	if (until_failure == 0 || --until_failure > 0)
-		return false;
-	errno = ENOMEM;
-	return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return fails() ? NULL : __real_strdup(text);
-}
-
-char *__wrap_strndup(const char *text, size_t size)
-{
-	return fails() ? NULL : __real_strndup(text, size);
-}
-
-FILE *__wrap_open_memstream(char **text, size_t *size)
-{
-	return fails() ? NULL : __real_open_memstream(text, size);
-}
 
 static char folder[] = "/tmp/flash-alloc-XXXXXX";
 static char dir[64], other[64], trace_path[128];

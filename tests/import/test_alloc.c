@@ -4,47 +4,8 @@
  *
  * Linked with --wrap, so that our calls come here first; the libraries' are their own.  Leaks and
  * double frees are the address sanitizer's to find (dev preset). */
+#include "alloc_fails.h"
 #include "files.h"
-
-/* The linker's names for what --wrap took away, and for what stands in. */
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-
-static long until_failure; /* 0: none fails; 1: the next one does, once */
-
-static bool fails(void)
-{
-	if (until_failure == 0 || --until_failure > 0)
-		return false;
-	errno = ENOMEM;
-	return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return fails() ? NULL : __real_strdup(text);
-}
 
 static const char *const folders[] = {
 	"safetensors-f16", "safetensors-sharded", "torch-f16", "torch-sharded", "torch-module",
