@@ -182,6 +182,8 @@ static int open_sparse(struct policy *policy, struct err *err)
 	if (!rc)
 		rc = check_capacity(policy, err);
 	if (!rc)
+		rc = check_merge(policy, err);
+	if (!rc)
 		rc = zalloc(&neurons, policy->trace->words * sizeof(uint64_t), "a demand", err);
 	if (rc)
 		return rc;
@@ -227,7 +229,7 @@ int policy_open(struct policy **out, const struct policy_config *config, const s
 		policy->shapes[region] = region_shape(config, model, (enum region)region);
 	policy->rule = read_rule_of(config);
 	find_env(policy);
-	if (check_mechanisms(policy, err) || check_chunks(policy, err) || check_merge(policy, err))
+	if (check_mechanisms(policy, err) || check_chunks(policy, err))
 		goto fail;
 	if (policy->demand->dense) {
 		policy->env.capacity_rows = policy->env.pinned_rows; /* rows stream past */

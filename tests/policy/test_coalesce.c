@@ -347,15 +347,24 @@ static const struct {
 
 START_TEST(test_what_cannot_be_done_is_refused_with_figures)
 {
-	struct model model;
-	struct policy_config config;
+	struct fixture fixture = {0};
+	struct policy_config dense;
 	struct policy *policy;
-	struct err err = {0};
+	struct err err = {0}, none = {0};
 
-	fixture_model(&model, 1, 4096, NEURONS, 512);
-	fixture_config(&config, bad[_i].yaml);
-	ck_assert_int_eq(policy_open(&policy, &config, &model, NULL, &err), EINVAL);
+	fixture_open(&fixture, "{}", 4096, NEURONS, TOKENS, 1);
+	fixture_config(&fixture.config, bad[_i].yaml);
+	ck_assert_int_eq(
+		policy_open(&policy, &fixture.config, &fixture.model, &fixture.trace, &err),
+		EINVAL);
 	ck_assert_msg(strstr(err.msg, bad[_i].says) != NULL, "%s: said '%s'", bad[_i].why, err.msg);
+	/* Dense steps have no slots. */
+	dense = fixture.config;
+	dense.demand = (unsigned)word_value(demand_words, "dense");
+	ck_assert_msg(policy_open(&policy, &dense, &fixture.model, NULL, &none) == 0, "%s",
+		      none.msg);
+	policy_close(policy);
+	fixture_close(&fixture);
 }
 END_TEST
 
