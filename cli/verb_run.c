@@ -33,7 +33,7 @@ static void stop_on_interrupt(void)
 }
 
 struct run_args {
-	const char *dir, *world, *shard, *calibrate;
+	const char *dir, *world, *shard, *calibrate, *timeline;
 	uint64_t jobs;
 	bool resume, layers, decisions, json, markdown, no_figures;
 	struct arg_list sets;
@@ -197,6 +197,7 @@ static int run_experiment(const char *path, const struct run_args *args, bool va
 					 .layers = args->layers,
 					 .decisions = args->decisions,
 					 .again = validate,
+					 .timeline = args->timeline,
 					 .stop = &stopped};
 	struct runner_totals totals = {0};
 	struct err later = {
@@ -205,6 +206,9 @@ static int run_experiment(const char *path, const struct run_args *args, bool va
 
 	if (!args->dir)
 		return err_set(err, EINVAL, "-o DIR is missing: where rows and figures go");
+	/* The run that writes decisions is no run to look at the time of. */
+	if (args->timeline && args->decisions)
+		return err_set(err, EINVAL, "--timeline and --decisions: one at a time");
 	if (judge_form_read(&form, args->json, args->markdown, err) ||
 	    read_shard(&options, args->shard, err) || load(&experiment, path, args, err) ||
 	    choose_worlds(&options, &experiment, validate ? "both" : args->world, err) ||
@@ -271,6 +275,10 @@ static int run_or_validate(int argc, char **argv, bool validate, struct err *err
 		{"decisions", 0, OPT_FLAG, &got.decisions, NULL,
 		 "write what was decided as text: DIR/decisions/<trial_hash>.<world>.log, the same "
 		 "in both worlds",
+		 0, 0},
+		{"timeline", 0, OPT_TEXT, &got.timeline, "TRIAL",
+		 "follow one token of a trial (its name, number or hash) into DIR/timeline.json, "
+		 "for chrome://tracing or Perfetto",
 		 0, 0},
 		{"json", 0, OPT_FLAG, &got.json, NULL,
 		 "the comparison, or the rows of one world, as JSON on standard output", 0, 0},

@@ -6,6 +6,7 @@
 #include "cores.h"
 #include "newfile.h"
 #include "profiles.h"
+#include "timelines.h"
 #include "trial_files.h"
 
 #include <errno.h>
@@ -36,6 +37,7 @@ struct runner {
 	const struct runner_options *options;
 	struct runner_totals *totals;
 	struct results *results;
+	struct timelines timelines;
 	double trial_units;		   /* progress of one trial in one world */
 	uint64_t real_repeats, real_again; /* measured, and measured again since polluted */
 	bool other_weights;		   /* --resume met a row of theirs */
@@ -112,7 +114,8 @@ static void list_open(struct token_list *list, const struct runner_options *opti
 	};
 }
 
-static int slot_add(struct runner *runner, const struct trial *trial, struct err *err)
+static int slot_add(struct runner *runner, const struct trial *trial, const char *world,
+		    struct err *err)
 {
 	struct slot *slot = calloc(1, sizeof(*slot));
 
@@ -120,6 +123,7 @@ static int slot_add(struct runner *runner, const struct trial *trial, struct err
 		return err_nomem(err, "a trial's row", sizeof(*slot));
 	slot->trial = trial;
 	list_open(&slot->list, runner->options);
+	slot->list.timeline = timelines_of(&runner->timelines, trial, world);
 	runner->slots[runner->slot_count++] = slot;
 	return 0;
 }
@@ -147,7 +151,7 @@ static bool real_row_is_kept(struct runner *runner, const struct trial *trial)
 
 static bool row_is_kept(struct runner *runner, const struct trial *trial, const char *world)
 {
-	if (!runner->options->resume)
+	if (!runner->options->resume || timelines_of(&runner->timelines, trial, world))
 		return false;
 	if (strcmp(world, "real") == 0)
 		return real_row_is_kept(runner, trial);
@@ -172,7 +176,7 @@ static int slots_make(struct runner *runner, const struct experiment *experiment
 		if (row_is_kept(runner, trial, world)) {
 			runner->totals->kept++;
 			progress_add(options->progress, runner->trial_units, NULL);
-		} else if (slot_add(runner, trial, err)) {
+		} else if (slot_add(runner, trial, world, err)) {
 			return err->code;
 		}
 	}
@@ -346,7 +350,7 @@ static int real_visit(struct runner *runner, struct slot *slot, struct trace_cac
 	uint32_t repeats = (uint32_t)slot->trial->run.repeats, visits = visits_of(slot->trial);
 	struct trial_real *real;
 
-	if (trial_real_open(&real, slot->trial, cache, err))
+	if (trial_real_open(&real, slot->trial, cache, slot->list.timeline, err))
 		return err->code;
 	for (uint32_t repeat = visit; repeat < repeats && !is_stopped(runner); repeat += visits) {
 		if (real_repeat(runner, slot, real, repeat, err))
@@ -556,15 +560,21 @@ int runner_run(struct runner_totals *totals, struct experiment *experiment,
 
 	*totals = (struct runner_totals){0};
 	if (model_files_check(experiment, options, err) ||
-	    results_open(&runner.results, options->dir, err))
+	    timelines_open(&runner.timelines, experiment, options->timeline, err) ||
+	    results_open(&runner.results, options->dir, err)) {
+		timelines_close(&runner.timelines);
 		return err->code;
+	}
 	if (source_write(&runner, experiment, err) == 0)
 		(void)!worlds_run(&runner, experiment, err);
+	if (err->code == 0)
+		(void)!timelines_write(&runner.timelines, options->dir, err);
 	(void)!verdict(&runner, err);
 	/* Even after a failure: what there is, is there in both forms. */
 	if (results_export_csv(runner.results, options->dir, &export))
 		err_set(err, export.code, "%s", export.msg);
 	results_close(runner.results);
+	timelines_close(&runner.timelines);
 	pthread_mutex_destroy(&runner.lock);
 	return err->code;
 }

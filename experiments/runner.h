@@ -13,7 +13,7 @@
  *
  * DIR gets experiment.yaml, devices/<device_hash>.yaml (profiles.h), configs/<trial_hash>.yaml (all that a
  * trial was, loadable by itself),
- * results.sqlite, and at the end, whatever happened, results.csv; on request
+ * results.sqlite, and at the end, whatever happened, results.csv; on request timeline.json and
  * decisions/<trial_hash>.<world>.log (trial_files.h), for which each real trial runs once more,
  * unmeasured. */
 #ifndef FLASH_RUNNER_H
@@ -34,6 +34,8 @@ struct runner_options {
 	bool layers;		     /* per-layer token lines too */
 	bool decisions;		     /* decision logs as text */
 	bool again;		     /* measure once more what is too noisy */
+	const char *timeline;	     /* a trial (timelines.h) of which one token is followed into
+					DIR/timeline.json, whatever rows are kept; NULL: none */
 	struct progress *progress;   /* NULL = silent; its total is the experiment's trial_count */
 	const volatile sig_atomic_t *stop; /* set by a signal: finish the runs at hand, export,
 					      ECANCELED; NULL = never */

@@ -52,10 +52,11 @@ void trial_fini(struct trial *trial);
 struct token_list {
 	struct result_token *tokens;
 	size_t count, room;
-	uint32_t warmup;       /* tokens below this are not measured */
-	bool layers;	       /* a line for each layer as well */
-	const char *decisions; /* a folder: the run's decision log as text goes below it
+	uint32_t warmup;	   /* tokens below this are not measured */
+	bool layers;		   /* a line for each layer as well */
+	const char *decisions;	   /* a folder: the run's decision log as text goes below it
 				  (trial_files.h); NULL: nowhere */
+	struct timeline *timeline; /* where one token's spans go; NULL: nowhere */
 };
 void token_list_fini(struct token_list *list);
 
@@ -76,10 +77,12 @@ void trial_describe(struct result_row *row, const struct trial *trial, const cha
 MUST_CHECK int trial_run_sim(struct result_row *row, struct token_list *list,
 			     const struct trial *trial, struct trace_cache *cache, struct err *err);
 /* A trial opened in the real world for one repeat after the other; 'cache' may not be asked for
- * another trace meanwhile. EINVAL when the trial names no model_files. */
+ * another trace meanwhile.  'timeline' (NULL: none) gets one token's spans. EINVAL when the trial names no
+ * model_files. */
 struct trial_real;
 MUST_CHECK int trial_real_open(struct trial_real **out, const struct trial *trial,
-			       struct trace_cache *cache, struct err *err);
+			       struct trace_cache *cache, struct timeline *timeline,
+			       struct err *err);
 void trial_real_close(struct trial_real *real); /* NULL is fine */
 /* One repeat from an empty store; 'repeat' goes into the token lines.  row->polluted is 1 when
  * foreign disk traffic was seen (0 on an emulated device, which no disk slows down),

@@ -86,7 +86,7 @@ struct trial_real {
 	char logged_hash[DIGEST_TEXT]; /* of the decision log that was written; "" = none */
 };
 
-static int open_world(struct trial_real *real, struct err *err)
+static int open_world(struct trial_real *real, struct timeline *timeline, struct err *err)
 {
 	const struct trial *trial = real->trial;
 	struct real_options options = {
@@ -98,6 +98,7 @@ static int open_world(struct trial_real *real, struct err *err)
 		.ctx = trial->run.ctx,
 		.threads = trial_threads(trial),
 		.seed = trial->run.seed,
+		.timeline = timeline,
 	};
 
 	if (dry_run(&options.needs, trial, real->policy, err) ||
@@ -118,7 +119,7 @@ static double pace_frac(const struct trial *trial)
 }
 
 int trial_real_open(struct trial_real **out, const struct trial *trial, struct trace_cache *cache,
-		    struct err *err)
+		    struct timeline *timeline, struct err *err)
 {
 	struct trial_real *real = calloc(1, sizeof(*real));
 	const struct trace *trace;
@@ -131,7 +132,7 @@ int trial_real_open(struct trial_real **out, const struct trial *trial, struct t
 	    folder_digest(real->weights_digest, real->folder, trial, err) ||
 	    trace_cache_get(cache, trial, &trace, err) ||
 	    policy_open(&real->policy, &trial->policy, &trial->model, trace, err) ||
-	    open_world(real, err)) {
+	    open_world(real, timeline, err)) {
 		trial_real_close(real);
 		return err->code;
 	}

@@ -40,6 +40,7 @@ static int run_policy(struct result_row *row, struct token_list *list, const str
 		.ctx = trial->run.ctx,
 		.level = (enum sim_level)trial->run.sim_level,
 		.units = (enum sim_units)trial->run.sim_units,
+		.timeline = list->timeline,
 	};
 	struct trial_books books = {.list = list};
 	struct run_outcome outcome;
