@@ -236,9 +236,12 @@ START_TEST(reads_of_several_slots_and_gaps_are_the_same_in_both_worlds)
 		"demand: noisy, residency: none",
 		"demand: noisy, residency: window, window: 3",
 		"demand: oracle, persistence: none, residency: window, window: 2, store: realloc",
+		"demand: noisy, residency: window, window: 2, overlap: pipeline",
+		("demand: noisy, residency: window, window: 4, store: fill-hole, "
+		 "overlap: pipeline"),
 	};
 
-	for (int i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(demands) / sizeof(*demands); i++) {
 		struct bench_options o;
 		char text[512];
 
@@ -247,6 +250,7 @@ START_TEST(reads_of_several_slots_and_gaps_are_the_same_in_both_worlds)
 		o = options_of(joined[_i].model, text);
 		o.token_count = 6;
 		o.tile_bytes = joined[_i].tile_bytes;
+		o.group_bytes = 3000;
 		check_twins(&o);
 	}
 }
