@@ -88,7 +88,8 @@ done
 "$flashcast" compare out >again.txt
 grep -q "fitted: profile disk, measured, 20..-..-..; flash form to [0-9]* measured points" again.txt
 grep -q "held out: all 22 trials" again.txt
-"$flashcast" compare out --markdown | grep -q '^Fitted: profile `emulated "one"` (emulated, '
+"$flashcast" compare out --markdown >again.md
+grep -q '^Fitted: profile `emulated "one"` (emulated, ' again.md
 "$flashcast" compare out --json >compare.json
 [ "$(said compare.json '$.groups[0].fitted.points[0].read_bytes')" != "" ]
 [ "$(said compare.json '$.pairs[0].predicted_total_ns_interval[1]')" != "" ]
