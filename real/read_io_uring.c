@@ -210,7 +210,7 @@ static void take_answer(struct uring_reader *u, uint32_t place, int res)
 	give_back(u, place);
 }
 
-static void reap(struct uring_reader *u)
+static unsigned reap(struct uring_reader *u)
 {
 	struct io_uring_cqe *cqe;
 	unsigned head, count = 0;
@@ -221,6 +221,7 @@ static void reap(struct uring_reader *u)
 		count++;
 	}
 	io_uring_cq_advance(&u->ring, count);
+	return count;
 }
 
 /* The ring takes no more: whatever is in it, or still to be put, will not be seen to end. */
@@ -236,24 +237,38 @@ static void break_ring(struct uring_reader *u, int code)
 		read_batch_fail(&u->batch, u->next, code, 0);
 }
 
+/* Submit what was put and sleep until something is complete.  0, or errno of a ring that takes no more. */
+static int turn(struct uring_reader *u, unsigned *refusals)
+{
+	const int rc = io_uring_submit_and_wait(&u->ring, 1);
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	if (rc < 0 && rc != -EINTR && rc != -EAGAIN && rc != -EBUSY)
+		return -rc;
+	if (reap(u) > 0 || rc >= 0 || rc == -EINTR) {
+		*refusals = 0;
+		return 0;
+	}
+	/* The kernel is out of something, memory most likely: that may pass. */
+	if (++*refusals == TRIES)
+		return -rc;
+	nanosleep(&pause, NULL);
+	return 0;
+}
+
 static void read_all(struct uring_reader *u)
 {
-	u->next = 0;
-	if (u->broken)
-		break_ring(u, u->broken);
-	for (;;) {
-		int rc;
+	unsigned refusals = 0;
+	int code = u->broken;
 
+	u->next = 0;
+	while (!code) {
 		fill(u);
 		if (u->free_count == u->reader.in_flight)
 			return;
-		rc = io_uring_submit_and_wait(&u->ring, 1);
-		if (rc < 0 && rc != -EINTR && rc != -EAGAIN && rc != -EBUSY) {
-			break_ring(u, -rc);
-			return;
-		}
-		reap(u);
+		code = turn(u, &refusals);
 	}
+	break_ring(u, code);
 }
 
 /* ---- the thread and its orders ---- */

@@ -21,6 +21,12 @@ static const struct {
 } cuts[] = {
 	{"FFN, dense", "{demand: dense, residency: none}", "ffn.bundle.gguf", 40000},
 	{"FFN, sparse", "{demand: noisy, residency: window, chunk: row}", "ffn.bundle.gguf", 8192},
+	{"FFN, pread", "{demand: noisy, residency: window, chunk: row, read_engine: pread}",
+	 "ffn.bundle.gguf", 8192},
+	{"FFN, mmap", "{demand: noisy, residency: window, chunk: row, read_engine: mmap}",
+	 "ffn.bundle.gguf", 8192},
+	{"FFN to nothing, mmap", "{demand: oracle, residency: none, read_engine: mmap}",
+	 "ffn.bundle.gguf", 0},
 	{"FFN to nothing", "{demand: oracle, residency: none}", "ffn.bundle.gguf", 0},
 	{"FFN, split", "{demand: noisy, residency: window, layout: split}", "ffn.split.gguf", 8192},
 	{"base", "{demand: dense, residency: none, persistence: none}", "base.gguf", 12288},

@@ -456,12 +456,12 @@ static bool has_io_uring(void)
 	return false;
 }
 
-/* Let io_uring_setup fail with 'code' in this process from here on, as a container's filter does. */
-static void forbid_io_uring(int code)
+/* Let a system call fail with 'code' in this process from here on, as a container's filter does. */
+static void forbid(unsigned call, int code)
 {
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)code),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -484,12 +484,42 @@ START_TEST(io_uring_that_is_not_there_is_told_with_the_reason)
 	struct reader *reader = NULL;
 	struct err err = {0};
 
-	forbid_io_uring(forbidden[_i].code);
+	forbid(SYS_io_uring_setup, forbidden[_i].code);
 	ck_assert_int_eq(open_engine(&reader, READ_IO_URING, 4, &err), ENOTSUP);
 	ck_assert_ptr_null(reader);
 	ck_assert_msg(strstr(err.msg, forbidden[_i].says) != NULL, "%s", err.msg);
 	ck_assert(!reader_engine_works(READ_IO_URING));
 	ck_assert(reader_engine_works(READ_PREAD));
+}
+END_TEST
+
+/* EAGAIN may pass, and is waited for a while. */
+static const int refusals[] = {EBADF, EAGAIN};
+
+START_TEST(a_ring_that_takes_no_more_fails_its_reads_and_can_be_closed)
+{
+	struct read_request requests[20];
+	struct reader *reader;
+	struct read_done done;
+	unsigned char *to;
+
+	if (!has_io_uring())
+		return;
+	forbid(SYS_io_uring_enter, refusals[_i]);
+	reader = open_reader(READ_IO_URING, 8);
+	to = reader_alloc(reader, 20 * 4096);
+	ck_assert_ptr_nonnull(to);
+	for (unsigned i = 0; i < 20; i++)
+		requests[i] = (struct read_request){0, i * 4096, 4096, to + i * 4096};
+	for (unsigned batch = 0; batch < 3; batch++) {
+		struct err err = {0};
+
+		ck_ok(reader_submit(reader, requests, 20, &err));
+		ck_assert_int_eq(reader_wait(reader, &done, &err), EIO);
+		ck_assert_msg(strstr(err.msg, strerror(refusals[_i])) != NULL, "%s", err.msg);
+		ck_assert_uint_eq(done.count, 0);
+	}
+	reader_close(reader);
 }
 END_TEST
 
@@ -661,6 +691,8 @@ int main(void)
 	EACH_ENGINE(progress_tells_a_failure_and_the_batch_is_still_waited_for, 1);
 	tcase_add_loop_test(tcase, io_uring_that_is_not_there_is_told_with_the_reason, 0,
 			    COUNT(forbidden));
+	tcase_add_loop_test(tcase, a_ring_that_takes_no_more_fails_its_reads_and_can_be_closed, 0,
+			    COUNT(refusals));
 	tcase_add_test(tcase, memory_that_may_not_be_locked_is_read_into_all_the_same);
 	EACH_ENGINE(closing_waits_for_what_is_in_flight, 1);
 	EACH_ENGINE(what_cannot_be_opened_is_told_by_name, 1);
