@@ -440,7 +440,7 @@ static int problem_init(struct fit_problem *problem, const struct flash_fit_opti
 		problem->fixed[p] = value;
 	}
 	if (options->tie == FLASH_TIE_PARALLEL) {
-		assert(!options->fixed[P_RATE] && !options->fixed[P_PEAK]);
+		assert(options->fixed[P_RATE] == 0 && options->fixed[P_PEAK] == 0);
 		problem->low[P_RATE] = 1;
 		problem->high[P_RATE] = PARALLEL_MOST;
 	}
