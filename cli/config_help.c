@@ -31,4 +31,5 @@ void config_help(FILE *out)
 	param_help(&compute_table, out);
 	param_help(&origin_table, out);
 	param_help(&emulated_table, out);
+	param_help(&throttle_table, out);
 }

@@ -250,10 +250,13 @@ static int put_device(struct ynode *map, struct trial *trial, struct err *err)
 
 static int put_target(struct ynode *map, const struct real_target *target, struct err *err)
 {
-	if (!target->is_emulated)
+	if (!target->is_emulated && !target->is_throttled)
 		return put_made(map, "target", ynode_new_scalar("target", "disk", 0), err);
 	if (put_made(map, "target.name", ynode_new_scalar("target", target->name, 0), err))
 		return err->code;
+	if (target->is_throttled)
+		return put_made(map, "target.throttle",
+				param_write(&throttle_table, &target->throttle), err);
 	return put_made(map, "target.emulated", param_write(&emulated_table, &target->emulated),
 			err);
 }

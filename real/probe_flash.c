@@ -107,6 +107,7 @@ static int open_lane(struct probe *probe, unsigned i, struct err *err)
 						       : options->engine,
 		.in_flight = in_flight,
 		.emulated = target->is_emulated ? &target->emulated : NULL,
+		.throttle = target->is_throttled ? &target->throttle : NULL,
 		.seed = rng_mix(options->seed + i),
 	};
 

@@ -43,7 +43,8 @@ const struct param_table emulated_table = {
 
 static const struct param_table head_table = {
 	"device",
-	"A device to run on: configs/device/<name>.yaml with an `emulated:` mapping.",
+	"A device to run on: configs/device/<name>.yaml with an `emulated:` or a `throttle:` "
+	"mapping.",
 	head_rows,
 	sizeof(head_rows) / sizeof(head_rows[0]),
 };
@@ -71,29 +72,38 @@ static int name_read(struct real_target *target, const struct target_head *head,
 
 static int device_read(struct real_target *target, const struct ynode *map, struct err *err)
 {
-	static const char *const also[] = {"emulated", NULL};
-	const struct ynode *emulated;
+	static const char *const also[] = {"emulated", "throttle", NULL};
+	const struct ynode *emulated, *throttle, *mapping;
 	struct target_head head;
 	struct param_dest dest = {&head_table, &head};
 
 	if (map->kind != YNODE_MAP)
 		return ynode_err(map, err, "a device: wanted a mapping");
 	emulated = ynode_get(map, "emulated");
+	throttle = ynode_get(map, "throttle");
 	/* The likeliest mistake first: a simulator's profile cannot be run on. */
-	if (!emulated)
+	if (!emulated && !throttle)
 		return ynode_err(
 			map, err,
-			"a real run needs a device with an `emulated:` mapping, or the word %s; "
-			"this device has none",
+			"a real run needs a device with an `emulated:` mapping (or `throttle:`), "
+			"or the word %s; this device has none",
 			disk_name);
-	if (emulated->kind != YNODE_MAP)
-		return ynode_err(emulated, err, "emulated: wanted a mapping");
+	if (emulated && throttle)
+		return ynode_err(throttle, err,
+				 "throttle: an emulated device has its own pace; wanted one of "
+				 "emulated and throttle");
+	mapping = emulated ? emulated : throttle;
+	if (mapping->kind != YNODE_MAP)
+		return ynode_err(mapping, err, "%s: wanted a mapping",
+				 emulated ? "emulated" : "throttle");
 	if (param_read(&dest, 1, map, also, err))
 		return err->code;
-	dest = (struct param_dest){&emulated_table, &target->emulated};
-	if (param_read(&dest, 1, emulated, NULL, err))
+	dest = emulated ? (struct param_dest){&emulated_table, &target->emulated}
+			: (struct param_dest){&throttle_table, &target->throttle};
+	if (param_read(&dest, 1, mapping, NULL, err))
 		return err->code;
-	target->is_emulated = true;
+	target->is_emulated = emulated != NULL;
+	target->is_throttled = throttle != NULL;
 	return name_read(target, &head, map, err);
 }
 

@@ -12,6 +12,7 @@
 #define FLASH_REAL_EMULATED_H
 
 #include "param.h"
+#include "throttle.h"
 
 /* clang-format off */
 struct emulated_params {
@@ -24,12 +25,13 @@ extern const struct param_table emulated_table;
 
 /* Where a real run reads from: `target:` of an experiment. */
 struct real_target {
-	char name[64];        /* "disk" or the emulated device's name */
-	bool is_emulated;
+	char name[64];        /* "disk" or the device's own name */
+	bool is_emulated, is_throttled; /* neither: the disk as it is */
 	struct emulated_params emulated;
+	struct throttle_params throttle;
 };
 
-/* "disk", or a device YAML with an `emulated:` mapping. EINVAL with place. */
+/* "disk", or a device YAML with an `emulated:` or a `throttle:` mapping. EINVAL with place. */
 MUST_CHECK int real_target_read(struct real_target *target, const struct ynode *named, struct err *err);
 
 /* How exact a reader's emulated device has been so far: data is copied ahead of the time at which the mechanism says that a

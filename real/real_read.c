@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "huge_pages.h"
 #include "read_engine.h"
+#include "throttle.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -217,6 +218,9 @@ int reader_open(struct reader **out, const struct reader_options *options, struc
 	reader->in_flight = options->in_flight;
 	for (unsigned i = 0; i < READER_FILES; i++)
 		reader->files[i].fd = -1;
+	if (options->throttle &&
+	    throttle_enter(&reader->throttle, options->throttle, options->paths, READER_FILES, err))
+		goto fail;
 	if (ops->open(reader, options, err))
 		goto fail;
 	assert(reader->align >= ALIGN_LEAST);
@@ -251,6 +255,7 @@ void reader_close(struct reader *reader)
 			close(reader->files[i].fd);
 		free(reader->files[i].path);
 	}
+	throttle_leave(reader->throttle);
 	free(reader);
 }
 

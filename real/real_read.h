@@ -17,6 +17,7 @@
 enum { READER_FILES = 2 };
 
 struct emulated_params;
+struct throttle_params;
 
 struct reader_options {
 	enum read_engine engine; /* never READ_AUTO here */
@@ -26,6 +27,7 @@ struct reader_options {
 	const struct emulated_params
 		*emulated; /* READ_EMULATED: the device's setting (real_emulated.h) */
 	uint64_t seed;	   /* emulated: of its stalls */
+	const struct throttle_params *throttle; /* of the disk (throttle.h); NULL = none */
 };
 
 struct read_request {

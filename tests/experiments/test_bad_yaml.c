@@ -81,7 +81,7 @@ static const struct {
 	{"a target is the disk or an emulated device", "x.yaml", "@target: disc\n",
 	 "x.yaml:5:9: no device 'disc'; there are "},
 	{"a profile is no target", "x.yaml", "@target: m1-max\n",
-	 "@/configs/device/m1-max.yaml:5:1: a real run needs a device with an `emulated:` mapping, or the word disk; this device has none"},
+	 "@/configs/device/m1-max.yaml:5:1: a real run needs a device with an `emulated:` mapping (or `throttle:`), or the word disk; this device has none"},
 	{"a target has a name", "x.yaml", "@target: {emulated: {units: 4}}\n",
 	 "x.yaml:5:9: device: name is missing (text: what results call the device)"},
 	{"a target is complete", "x.yaml", "@target: {name: e, emulated: {units: 4}}\n",

@@ -865,7 +865,8 @@ static const struct {
 	const char *why, *yaml, *says;
 } bad[] = {
 	{"a profile cannot be run on", "name: x\nflash:\n  units: 8\n",
-	 ":1:1: a real run needs a device with an `emulated:` mapping, or the word disk"},
+	 ":1:1: a real run needs a device with an `emulated:` mapping (or `throttle:`), or the "
+	 "word disk"},
 	{"results need a name", EMULATED RATE, "name is missing"},
 	{"nothing emulated is called disk", "name: disk\n" EMULATED RATE,
 	 ":1:7: name: 'disk' is this host's own"},
