@@ -14,9 +14,9 @@
 #include <stdlib.h>
 
 struct calibrate_args {
-	const char *engine, *dir, *device, *out, *name, *fit;
+	const char *engine, *dir, *device, *out, *name, *fit, *mode;
 	struct arg_list hold;
-	uint64_t threads, seed;
+	uint64_t threads, in_flight, seed;
 	double budget_ns;
 	bool json;
 };
@@ -68,6 +68,7 @@ static int run_calibrate(const struct calibrate_args *args, struct err *err)
 		.target = &target,
 		.engine = READ_AUTO,
 		.threads = args->threads ? (unsigned)args->threads : cores_usable(),
+		.in_flight = (unsigned)args->in_flight,
 		.seconds = args->budget_ns / 1e9,
 		.seed = args->seed,
 		.name = args->name,
@@ -75,6 +76,8 @@ static int run_calibrate(const struct calibrate_args *args, struct err *err)
 		.progress_arg = &progress,
 	};
 
+	if (calibrate_mode_named(&options.mode, args->mode, err))
+		return err->code;
 	if (!args->dir)
 		return err_set(
 			err, EINVAL,
@@ -130,7 +133,7 @@ out:
 int verb_calibrate(int argc, char **argv, struct err *err)
 {
 	struct calibrate_args got = {
-		.engine = "auto", .name = "this-host", .seed = 1, .budget_ns = 30e9};
+		.engine = "auto", .name = "this-host", .seed = 1, .mode = "full"};
 	const struct opt opts[] = {
 		{"dir", 'd', OPT_TEXT, &got.dir, "MODEL",
 		 "folder that `model synth` made; its FFN file is what is read", 0, 0},
@@ -141,6 +144,10 @@ int verb_calibrate(int argc, char **argv, struct err *err)
 		 0},
 		{"out", 'o', OPT_TEXT, &got.out, "FILE", "the device profile to write", 0, 0},
 		{"name", 0, OPT_TEXT, &got.name, "NAME", "of the profile; default this-host", 0, 0},
+		{"mode", 0, OPT_TEXT, &got.mode, "MODE",
+		 "quick (under 20 s, a coarse grid) or full (the default)", 0, 0},
+		{"in-flight", 0, OPT_COUNT, &got.in_flight, "N",
+		 "reads that the policies keep in flight, if not 32", 0, 0},
 		{"threads", 't', OPT_COUNT, &got.threads, "N",
 		 "compute threads; 0 or none: all cores", 0, 0},
 		{"time", 0, OPT_UNIT, &got.budget_ns, "TIME", "budget for all of it; default 30s",

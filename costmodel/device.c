@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 const struct param_word origin_words[] = {
@@ -237,10 +238,26 @@ static int annexes_check(const struct ynode *map, struct err *err)
 	return samples_read(samples, &sample_count, ynode_get(map, "samples"), err);
 }
 
+/* The tables of what forms leave over, and their second axes. */
+static const struct {
+	const char *key, *second;
+	size_t offset; /* in struct flash_params */
+} corrections[] = {
+	{"correction", "in_flight", offsetof(struct flash_params, correction)},
+	{"batch_correction", "reads", offsetof(struct flash_params, batch_correction)},
+};
+enum { CORRECTION_COUNT = sizeof(corrections) / sizeof(corrections[0]) };
+
+static struct flash_correction *correction_of(struct flash_params *flash, size_t i)
+{
+	return (struct flash_correction *)(void *)((char *)flash + corrections[i].offset);
+}
+
 int device_read(struct device *device, const struct ynode *map, struct err *err)
 {
-	static const char *const also[] = {"flash",	"dram",	  "compute",	"origin",  "points",
-					   "intervals", "checks", "correction", "samples", NULL};
+	static const char *const also[] = {
+		"flash",  "dram",	"compute",	    "origin",  "points", "intervals",
+		"checks", "correction", "batch_correction", "samples", NULL};
 	struct param_dest top = {&name_table, device};
 
 	memset(device, 0, sizeof(*device));
@@ -260,8 +277,10 @@ int device_read(struct device *device, const struct ynode *map, struct err *err)
 		if (param_read(&dest, 1, part, NULL, err))
 			return err->code;
 	}
-	if (correction_read(&device->flash.correction, ynode_get(map, "correction"), err))
-		return err->code;
+	for (size_t i = 0; i < CORRECTION_COUNT; i++)
+		if (correction_read(correction_of(&device->flash, i),
+				    ynode_get(map, corrections[i].key), corrections[i].second, err))
+			return err->code;
 	return annexes_check(map, err);
 }
 
@@ -280,10 +299,15 @@ struct ynode *device_write(const struct device *device)
 			return NULL;
 		}
 	}
-	if (map && device->flash.correction.size_count) {
-		struct ynode *table = correction_tree(&device->flash.correction);
+	for (size_t i = 0; map && i < CORRECTION_COUNT; i++) {
+		struct flash_params flash = device->flash;
+		const struct flash_correction *c = correction_of(&flash, i);
+		struct ynode *table;
 
-		if (!table || ynode_put(map, "correction", table, &err)) {
+		if (!c->size_count)
+			continue;
+		table = correction_tree(c, corrections[i].second);
+		if (!table || ynode_put(map, corrections[i].key, table, &err)) {
 			ynode_free(map);
 			return NULL;
 		}
@@ -293,8 +317,8 @@ struct ynode *device_write(const struct device *device)
 
 void device_hash(const struct device *device, char text[DIGEST_TEXT])
 {
-	const struct flash_correction *c = &device->flash.correction;
-	char all[16384], value[PARAM_STR];
+	struct flash_params flash = device->flash;
+	char all[32768], value[PARAM_STR];
 	size_t used = 0;
 
 	for (size_t g = 0; g < PREDICTING_GROUPS; g++) {
@@ -310,13 +334,17 @@ void device_hash(const struct device *device, char text[DIGEST_TEXT])
 			used += (size_t)n;
 		}
 	}
-	for (unsigned i = 0; i < c->size_count * c->depth_count; i++) {
-		unsigned s = i / c->depth_count, d = i % c->depth_count;
-		int n = snprintf(all + used, sizeof(all) - used, "%.0f %.0f %.6g\n",
-				 c->read_bytes[s], c->in_flight[d], c->log_factor[s][d]);
+	for (size_t k = 0; k < CORRECTION_COUNT; k++) {
+		const struct flash_correction *c = correction_of(&flash, k);
 
-		assert(n > 0 && (size_t)n < sizeof(all) - used);
-		used += (size_t)n;
+		for (unsigned i = 0; i < c->size_count * c->depth_count; i++) {
+			unsigned s = i / c->depth_count, d = i % c->depth_count;
+			int n = snprintf(all + used, sizeof(all) - used, "%zu %.0f %.0f %.6g\n", k,
+					 c->read_bytes[s], c->in_flight[d], c->log_factor[s][d]);
+
+			assert(n > 0 && (size_t)n < sizeof(all) - used);
+			used += (size_t)n;
+		}
 	}
 	digest_of(all, used, text);
 }

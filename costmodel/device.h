@@ -16,6 +16,8 @@ struct flash_params {
 #include "flash_params.h"
 #include "param_end.h"
 	struct flash_correction correction; /* the profile's `correction:` */
+	/* `batch_correction:`, whose second axis is the reads of a batch, not those in flight. */
+	struct flash_correction batch_correction;
 };
 
 struct dram_params {
@@ -65,7 +67,7 @@ struct device {
  * checks: a flat mapping or a list of them: what was predicted and measured, as the writer
  * likes.
  *
- * Two more are what calibrate adds: correction, which becomes flash.correction and predicts, and samples, for prediction
+ * Two more are what calibrate adds: correction and batch_correction, which predict, and samples, for prediction
  * intervals (both: device_annex.h).
  *
  * EINVAL with place. */

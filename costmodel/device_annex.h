@@ -9,14 +9,16 @@
 
 #include <stdio.h>
 
-/* A mapping of three lists: read_bytes and in_flight, ascending, and factor, for each size a list of
- * what a throughput is multiplied by at each depth.  NULL: an empty table.  EINVAL with place. */
+/* A mapping of three lists: read_bytes and a second axis (in_flight of `correction:`, reads of
+ * `batch_correction:`), ascending, and factor, for each size a list of what a throughput (of
+ * batches: a time) is multiplied by.  NULL: an empty table.  EINVAL with place. */
 MUST_CHECK int correction_read(struct flash_correction *correction, const struct ynode *map,
-			       struct err *err);
+			       const char *second, struct err *err);
 /* NULL: out of memory. */
-struct ynode *correction_tree(const struct flash_correction *correction);
-/* Nothing for an empty table. */
-void correction_write(FILE *out, const struct flash_correction *correction);
+struct ynode *correction_tree(const struct flash_correction *correction, const char *second);
+/* As YAML for people; nothing for an empty table. */
+void correction_write(FILE *out, const char *key, const struct flash_correction *correction,
+		      const char *second);
 
 /* `samples:`, a list of fits to resampled points, each [latency_ns, stream_bytes_per_s,
  * request_rate_per_s, peak_bytes_per_s, size_norm, knee] in base units: what prediction intervals

@@ -59,7 +59,8 @@ static int factors_read(struct flash_correction *c, const struct ynode *map, str
 
 		if (row->kind != YNODE_LIST || row->count != c->depth_count)
 			return ynode_err(row, err,
-					 "correction: factor: wanted one for each of %u in_flight",
+					 "correction: factor: wanted %u of them, one for each of "
+					 "the columns",
 					 c->depth_count);
 		for (unsigned d = 0; d < c->depth_count; d++) {
 			double factor;
@@ -72,29 +73,27 @@ static int factors_read(struct flash_correction *c, const struct ynode *map, str
 	return 0;
 }
 
-int correction_read(struct flash_correction *c, const struct ynode *map, struct err *err)
+int correction_read(struct flash_correction *c, const struct ynode *map, const char *second,
+		    struct err *err)
 {
 	static const struct param sizes = {.name = "read_bytes",
 					   .dim = DIM_BYTES,
 					   .min = 1,
 					   .max = 1e12,
 					   .help = "sizes of reads"};
-	static const struct param depths = {.name = "in_flight",
-					    .dim = DIM_COUNT,
-					    .min = 1,
-					    .max = 65536,
-					    .help = "reads kept in flight"};
+	const struct param depths = {
+		.name = second, .dim = DIM_COUNT, .min = 1, .max = 1e9, .help = "a count"};
 	static const struct param_table none = {.name = "device.correction"};
-	static const char *const keys[] = {"read_bytes", "in_flight", "factor", NULL};
+	const char *const keys[] = {"read_bytes", second, "factor", NULL};
 	struct param_dest dest = {&none, NULL};
 
 	*c = (struct flash_correction){0};
 	if (!map)
 		return 0;
 	if (map->kind != YNODE_MAP)
-		return ynode_err(
-			map, err,
-			"correction: wanted a mapping of read_bytes, in_flight and factor");
+		return ynode_err(map, err,
+				 "correction: wanted a mapping of read_bytes, %s and factor",
+				 second);
 	if (param_read(&dest, 1, map, keys, err) ||
 	    axis_read(c->read_bytes, &c->size_count, CORRECTION_SIZES, map, &sizes, err) ||
 	    axis_read(c->in_flight, &c->depth_count, CORRECTION_DEPTHS, map, &depths, err))
@@ -148,13 +147,13 @@ static struct ynode *factors(const struct flash_correction *c, struct err *err)
 	return rows;
 }
 
-struct ynode *correction_tree(const struct flash_correction *c)
+struct ynode *correction_tree(const struct flash_correction *c, const char *second)
 {
 	struct ynode *map = ynode_new_map(ORIGIN);
 	struct err err = {0};
 
 	if (map && (put(map, "read_bytes", numbers(c->read_bytes, c->size_count, 12, &err), &err) ||
-		    put(map, "in_flight", numbers(c->in_flight, c->depth_count, 12, &err), &err) ||
+		    put(map, second, numbers(c->in_flight, c->depth_count, 12, &err), &err) ||
 		    put(map, "factor", factors(c, &err), &err))) {
 		ynode_free(map);
 		return NULL;
@@ -170,13 +169,14 @@ static void write_axis(FILE *out, const char *key, const double *axis, unsigned 
 	fprintf(out, "]\n");
 }
 
-void correction_write(FILE *out, const struct flash_correction *c)
+void correction_write(FILE *out, const char *key, const struct flash_correction *c,
+		      const char *second)
 {
 	if (!c->size_count)
 		return;
-	fprintf(out, "correction:\n");
+	fprintf(out, "%s:\n", key);
 	write_axis(out, "read_bytes", c->read_bytes, c->size_count);
-	write_axis(out, "in_flight", c->in_flight, c->depth_count);
+	write_axis(out, second, c->in_flight, c->depth_count);
 	fprintf(out, "  factor:\n");
 	for (unsigned s = 0; s < c->size_count; s++) {
 		fprintf(out, "    - [");

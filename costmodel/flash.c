@@ -64,13 +64,26 @@ double flash_read_ns(const struct flash_params *flash, double read_bytes)
 	return interval_ns(flash, read_bytes, 1);
 }
 
+double flash_batch_factor(const struct flash_params *flash, double read_count, double read_bytes,
+			  double in_flight)
+{
+	double share;
+
+	if (!flash->batch_correction.size_count || in_flight <= 1)
+		return 1;
+	share = flash->batch_in_flight > 1 ? log(in_flight) / log((double)flash->batch_in_flight)
+					   : 1;
+	return pow(flash_correction_at(&flash->batch_correction, read_bytes, read_count),
+		   fmin(share, 1));
+}
+
 /* The device in its simplest exact case (fixed latency, one fixed bottleneck, n reads kept in
  * flight) sends the first read after its latency R and the others at least D apart: R + (N-1) D,
  * all there is to say when the bottleneck is busy (n >= n*) or when one round does it (N <= n).
  * Otherwise the N - n reads of later rounds come 1/X apart, not D.  That sum is exact at N = n, 2n,
  * 3n, ...; in between, the last round is partly empty but takes as long, half a round on average
- * over N, and (n-1)/(2N) of the N - n reads is that half round.  Each term falls with n and grows
- * with N and b. */
+ * over N, and (n-1)/(2N) of the N - n reads is that half round.  Each term but the crowd's falls with
+ * n, and all grow with N and b. */
 double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uint64_t read_bytes,
 		      unsigned in_flight)
 {
@@ -81,12 +94,13 @@ double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uin
 	if (read_count == 0)
 		return 0;
 	apart = flash_bottleneck_ns(flash, bytes);
-	ns = flash->batch_ns + flash_read_ns(flash, bytes) + (count - 1) * apart;
+	ns = flash->batch_ns + flash_read_ns(flash, bytes) + (count - 1) * apart +
+	     (fmin(count, width) - 1) * flash->crowd_ns;
 	if (count > width) {
 		extra = fmax(0, interval_ns(flash, bytes, width) - apart);
 		ns += (count - width) * (1 + (width - 1) / (2 * count)) * extra;
 	}
-	return ns;
+	return ns * flash_batch_factor(flash, count, bytes, width);
 }
 
 uint32_t flash_gap_slots(const struct flash_params *flash, uint64_t slot_bytes, unsigned in_flight,

@@ -24,12 +24,14 @@ double flash_read_ns(const struct flash_params *flash, double read_bytes);
 /* Time to bring one step's misses: N = 'read_count' reads of b = 'read_bytes' with n =
  * 'in_flight' outstanding.
  *
- * The sum of batch_ns, R(b,1), (N-1) D and, where N > n, (N-n) (1 + (n-1)/2N) (1/X - D).
+ * The sum of batch_ns, R(b,1), (N-1) D, (min(N,n) - 1) crowd_ns and, where N > n,
+ * (N-n) (1 + (n-1)/2N) (1/X - D); times flash_batch_factor().
  *
  * That is the first read's latency, the bottleneck's share of the others, and what latency
- * costs beyond the bottleneck for those that waited their turn. N/X and a constant for large
- * N, N R(b,1) for n = 1, never less than one read's latency; grows with N and b, falls with n.
- * 0 reads cost 0 ns. */
+ * costs beyond the bottleneck for those that waited their turn; and what reads cost each other that
+ * set out at once, a device whose addresses meet in units having no full pipe yet. N/X and a
+ * constant for large N, N R(b,1) for n = 1, never less than one read's latency; grows with N and b,
+ * falls with n but for the crowd.  0 reads cost 0 ns. */
 double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uint64_t read_bytes,
 		      unsigned in_flight);
 
@@ -46,6 +48,12 @@ double flash_batch_ns(const struct flash_params *flash, uint64_t read_count, uin
  * and none where bytes are. */
 uint32_t flash_gap_slots(const struct flash_params *flash, uint64_t slot_bytes, unsigned in_flight,
 			 uint64_t most_bytes);
+
+/* What flash_batch_ns() multiplies its sum by: the profile's batch_correction, 1 without; measured
+ * with batch_in_flight, and less the further n is below it (none at n = 1, where a batch is its reads one
+ * by one).  For those who time a batch read by read. */
+double flash_batch_factor(const struct flash_params *flash, double read_count, double read_bytes,
+			  double in_flight);
 
 /* Figures a user can act on.  n* = (s + b/B1) / D(b): reads in flight that saturate the device. */
 double flash_saturation_in_flight(const struct flash_params *flash, double read_bytes);

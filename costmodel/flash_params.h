@@ -7,3 +7,5 @@ F64(peak_bytes_per_s, DIM_BANDWIDTH, 1e3, 1e13, NULL, "BM: most bytes a second, 
 F64(size_norm, DIM_NONE, 1, 64, "2", "r: how the request cap and the bandwidth cap combine; 1 sum, large maximum")
 F64(knee, DIM_NONE, 0.5, 64, "4", "q: how sharply latency bound turns into bottleneck; large is a roofline")
 F64(batch_ns, DIM_TIME, 0, 1e9, "0ns", "fixed cost of one batch: submission of the first read to wake-up after the last")
+F64(crowd_ns, DIM_TIME, 0, 1e9, "0ns", "further cost of each read of a batch's first round but one: reads that are all in flight at once meet in the device")
+U64(batch_in_flight, DIM_COUNT, 0, 65536, "0", "reads in flight that batch_correction was measured with")

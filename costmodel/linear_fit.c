@@ -9,6 +9,7 @@
 
 struct problem {
 	const double *x, *y;
+	const double *base; /* NULL: 0 */
 	size_t count, terms;
 };
 
@@ -26,8 +27,12 @@ static size_t bits_of(unsigned subset)
 	return count;
 }
 
-/* Least squares over the terms in 'subset', rows divided by y so that the target is 1 everywhere.
- */
+static double base_at(const struct problem *p, size_t i)
+{
+	return p->base ? p->base[i] : 0;
+}
+
+/* Least squares over the terms in 'subset', rows divided by y. */
 static int solve_subset(struct solution *s, const struct problem *p, unsigned subset,
 			struct err *err)
 {
@@ -42,7 +47,8 @@ static int solve_subset(struct solution *s, const struct problem *p, unsigned su
 		err_nomem(err, "a linear fit", p->count * used * sizeof(double));
 		goto out;
 	}
-	gsl_vector_set_all(y, 1);
+	for (size_t i = 0; i < p->count; i++)
+		gsl_vector_set(y, i, 1 - base_at(p, i) / p->y[i]);
 	for (size_t j = 0; j < p->terms; j++) {
 		if (!(subset >> j & 1))
 			continue;
@@ -80,7 +86,7 @@ static double mean_error(const struct problem *p, const double *coefficients)
 	double sum = 0;
 
 	for (size_t i = 0; i < p->count; i++) {
-		double fit = 0;
+		double fit = base_at(p, i);
 
 		for (size_t j = 0; j < p->terms; j++)
 			fit += coefficients[j] * p->x[i * p->terms + j];
@@ -89,11 +95,21 @@ static double mean_error(const struct problem *p, const double *coefficients)
 	return sum / (double)p->count;
 }
 
-int linear_fit(double *coefficients, double *error_frac, const double *x, const double *y,
-	       size_t count, size_t terms, struct err *err)
+/* No term at all: all that is left to do where the base is too much. */
+static double residual_of_none(const struct problem *p)
 {
-	const struct problem p = {x, y, count, terms};
-	struct solution best = {.residual = INFINITY};
+	double sum = 0;
+
+	for (size_t i = 0; i < p->count; i++)
+		sum += pow(1 - base_at(p, i) / p->y[i], 2);
+	return sum;
+}
+
+int linear_fit_over(double *coefficients, double *error_frac, const double *x, const double *y,
+		    const double *base, size_t count, size_t terms, struct err *err)
+{
+	const struct problem p = {x, y, base, count, terms};
+	struct solution best = {{0}, INFINITY};
 
 	assert(terms >= 1 && terms <= LINEAR_FIT_TERMS);
 	if (count < terms)
@@ -103,6 +119,7 @@ int linear_fit(double *coefficients, double *error_frac, const double *x, const 
 		if (!(y[i] > 0) || !isfinite(y[i]))
 			return err_set(err, EDOM, "linear fit: point %zu is %g, expected above 0",
 				       i, y[i]);
+	best.residual = residual_of_none(&p);
 	for (unsigned subset = 1; subset < 1u << terms; subset++) {
 		struct solution s = {{0}, INFINITY};
 
@@ -115,4 +132,10 @@ int linear_fit(double *coefficients, double *error_frac, const double *x, const 
 		coefficients[j] = best.coefficients[j];
 	*error_frac = mean_error(&p, coefficients);
 	return 0;
+}
+
+int linear_fit(double *coefficients, double *error_frac, const double *x, const double *y,
+	       size_t count, size_t terms, struct err *err)
+{
+	return linear_fit_over(coefficients, error_frac, x, y, NULL, count, terms, err);
 }

@@ -16,5 +16,10 @@ enum { LINEAR_FIT_TERMS = 4 };
  * relative error. EDOM: fewer points than terms, or a y that is not positive. */
 MUST_CHECK int linear_fit(double *coefficients, double *error_frac, const double *x,
 			  const double *y, size_t count, size_t terms, struct err *err);
+/* The same over what is known already: minimises sum ((base + fit - y) / y)^2; coefficients are 0
+ * where the base alone is too much. */
+MUST_CHECK int linear_fit_over(double *coefficients, double *error_frac, const double *x,
+			       const double *y, const double *base, size_t count, size_t terms,
+			       struct err *err);
 
 #endif

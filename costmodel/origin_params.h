@@ -2,9 +2,11 @@
 /* origin_params.h - rows of a device profile's `origin:` */
 WORD(kind, origin_words, NULL, "how the figures were obtained")
 F64(noise_floor_frac, DIM_FRAC, 0, 10, NULL, "repeat-to-repeat error of the measurements themselves; no two policies closer than it are ranked")
-F64(flash_fit_error_frac, DIM_FRAC, 0, 10, "0", "mean absolute relative error of the flash form at the fitted points with most reads in flight, where policies work")
+F64(flash_fit_error_frac, DIM_FRAC, 0, 10, "0", "mean absolute relative error of the flash form (corrected, where it is) at the fitted points with most reads in flight, where policies work")
 F64(flash_cv_error_frac, DIM_FRAC, 0, 10, "0", "the same over all points, at request sizes left out of the fit")
 STR(source, "", "measured: directory's file system and device; published: the table; emulated: the setting's name")
+STR(form, "", "which form of the flash model was chosen, and whether a correction table was kept")
+F64(drift_frac, DIM_FRAC, 0, 10, "0", "how far the device's pace wandered during the sweep, beyond noise; taken out of the points")
 STR(read_engine, "", "engine that the flash points were read with")
 U64(file_bytes, DIM_BYTES, 0, 1e18, "0B", "size of the file that was read")
 STR(host, "", "CPU and kernel that DRAM and compute were measured on")

@@ -1,403 +1,375 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* probe_flash.c - the flash sweep: request size x in flight, as long batches and as a layer's
- * misses
+/* probe_flash.c - the flash sweep: cells in random order, pass after pass, until their means are
+ * known
  *
- * Passes go over the whole grid in random order, so that slow drift of the host falls on all points
- * alike.  A visit times a few batches between two looks at foreign traffic; a polluted visit is
- * made again, a few times, and its samples count only where a point has no clean ones. */
-#define _GNU_SOURCE
+ * Passes go over all cells in random order, so that slow drift of the host falls on all alike; every
+ * ten visits the pivot is measured again, and what it drifts by is taken out.  A visit times a few
+ * batches between two looks at foreign traffic; a polluted visit is made again, a few times, and its
+ * samples count only where a cell has no clean ones. */
+#include "probe_batch.h"
+#include "probe_drift.h"
+
 #include "clock.h"
 #include "order.h"
-#include "real_probe.h"
-#include "real_read.h"
-#include "rng.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-enum { SAMPLES = 256, VISIT_BATCHES = 32, TRIES = 3, PATH_BYTES = 4096 };
-enum {
-	SHORT_READS = 64,
-	SHORT_ROUNDS = 4,
-	LONG_ROUNDS = 40,
-	READS_MAX = 1 << 16,
-	SIZING_ROUNDS = 5
+enum { SAMPLES = 4096, VISIT_BATCHES = 64, TRIES = 3, PIVOT_EVERY = 10 };
+enum { VISITS_LEAST = 2, SETTLED_VISITS = 3, SETTLED_SAMPLES = 8, VISITS_A_CELL = 6 };
+enum { ROUNDS_LEAST = 3, ROUNDS_MOST = 40, STEADY_READS_LEAST = 16 };
+static const double visit_least_ns = 2e6, interval_default = 0.03;
+/* More than this of our own bytes read by others, or of CPU time stolen, is pollution. */
+static const double foreign_limit = 0.05, steal_limit = 0.1;
+
+struct sample {
+	double ns, at_s;
 };
-enum { FFN_FILE = 1, BUFFER_BYTES = 8 << 20 };
-static const double long_ns = 20e6;
-/* More than this of our own bytes read by others, of CPU time stolen, or of an emulated batch late.
- */
-static const double foreign_limit = 0.05, steal_limit = 0.1, late_limit = 0.05;
-
-enum batch_kind { BATCH_LONG, BATCH_SHORT, BATCH__COUNT };
 
 struct samples {
-	double ns[SAMPLES];
+	struct sample *all; /* room for SAMPLES */
 	unsigned count;
 };
 
 struct cell {
-	struct probe_flash_point *point;
-	unsigned lane;
-	enum batch_kind kind;
-	double used_ns;
+	uint64_t read_count; /* of one batch; 0 = not sized yet */
+	unsigned visits;
 	struct samples clean, polluted;
 };
 
-/* One reader for each in_flight of the grid. */
-struct lane {
-	struct reader *reader;
-	unsigned char *buffer;
-	size_t buffer_bytes;
-};
-
-struct probe {
+struct sweep {
 	const struct probe_flash_options *options;
-	char path[PATH_BYTES];
-	uint64_t file_bytes;
-	struct lane *lanes;
+	struct probe_readers readers;
+	struct probe_drift drift;
+	struct probe_flash *out;
 	struct cell *cells;
-	size_t cell_count;
-	struct read_request *requests;
-	struct rng rng;
+	unsigned *order;
+	double *room; /* [SAMPLES] */
+	double begin_s, visit_ns;
+	unsigned since_pivot;
 };
 
-static uint64_t largest_size(const struct probe_flash_options *options)
-{
-	uint64_t largest = 0;
+/* ---- one visit ---- */
 
-	for (unsigned i = 0; i < options->size_count; i++)
-		if (options->sizes[i] > largest)
-			largest = options->sizes[i];
-	return largest;
+static const struct probe_cell *spec_of(const struct sweep *sweep, const struct cell *cell)
+{
+	return &sweep->options->cells[cell - sweep->cells];
 }
 
-/* ---- opening ---- */
-
-static int find_file(struct probe *probe, struct err *err)
+/* How many reads one batch has: of the steady state as many as a visit has time for. */
+static int size_cell(struct sweep *sweep, struct cell *cell, struct err *err)
 {
-	const struct probe_flash_options *options = probe->options;
-	struct stat st;
+	const struct probe_cell *spec = spec_of(sweep, cell);
+	uint64_t least = (uint64_t)ROUNDS_LEAST * spec->in_flight;
+	uint64_t most = (uint64_t)ROUNDS_MOST * spec->in_flight;
+	struct probe_timed timed;
+	double want;
 
-	/* The model's own name for its FFN file (real_model.h). */
-	snprintf(probe->path, sizeof(probe->path), "%s/ffn.%s.gguf", options->model_dir,
-		 options->layout->name);
-	if (stat(probe->path, &st) != 0)
-		return err_errno(err, "'%s'", probe->path);
-	probe->file_bytes = (uint64_t)st.st_size;
-	if (probe->file_bytes < largest_size(options))
-		return err_set(err, EINVAL, "'%s': %llu bytes, wanted at least one read of %llu",
-			       probe->path, (unsigned long long)probe->file_bytes,
-			       (unsigned long long)largest_size(options));
-	return 0;
-}
-
-static int open_lane(struct probe *probe, unsigned i, struct err *err)
-{
-	const struct probe_flash_options *options = probe->options;
-	const struct real_target *target = options->target;
-	const unsigned in_flight = options->in_flight[i];
-	struct lane *lane = &probe->lanes[i];
-	struct reader_options reader = {
-		.engine = options->engine == READ_AUTO ? reader_engine_auto(target->is_emulated)
-						       : options->engine,
-		.in_flight = in_flight,
-		.emulated = target->is_emulated ? &target->emulated : NULL,
-		.throttle = target->is_throttled ? &target->throttle : NULL,
-		.seed = rng_mix(options->seed + i),
-	};
-
-	reader.paths[FFN_FILE] = probe->path;
-	if (reader_open(&lane->reader, &reader, err))
-		return err->code;
-	for (unsigned k = 0; k < options->size_count; k++)
-		if (options->sizes[k] % reader_align(lane->reader))
-			return err_set(err, EINVAL,
-				       "size %llu is no multiple of %zu, which '%s' needs",
-				       (unsigned long long)options->sizes[k],
-				       reader_align(lane->reader), probe->path);
-	/* Twice what is in flight: two reads under way write to one place only when one is a whole
-	 * round late, and nobody looks at what they brought. */
-	lane->buffer_bytes = (size_t)in_flight * 2 * largest_size(options);
-	if (lane->buffer_bytes < BUFFER_BYTES)
-		lane->buffer_bytes = BUFFER_BYTES;
-	lane->buffer = reader_alloc(lane->reader, lane->buffer_bytes);
-	if (!lane->buffer)
-		return err_nomem(err, "read buffers", lane->buffer_bytes);
-	return 0;
-}
-
-static void probe_close(struct probe *probe)
-{
-	for (unsigned i = 0; probe->lanes && i < probe->options->in_flight_count; i++)
-		reader_close(probe->lanes[i].reader);
-	free(probe->lanes);
-	free(probe->cells);
-	free(probe->requests);
-}
-
-static int probe_open(struct probe *probe, struct probe_flash_point *points, struct err *err)
-{
-	const struct probe_flash_options *options = probe->options;
-	const size_t pairs = (size_t)options->size_count * options->in_flight_count;
-	size_t c = 0;
-
-	if (find_file(probe, err))
-		return err->code;
-	probe->rng.state = rng_mix(options->seed);
-	probe->cell_count = pairs * BATCH__COUNT;
-	probe->lanes = calloc(options->in_flight_count, sizeof(*probe->lanes));
-	probe->cells = calloc(probe->cell_count, sizeof(*probe->cells));
-	probe->requests = calloc(READS_MAX, sizeof(*probe->requests));
-	if (!probe->lanes || !probe->cells || !probe->requests)
-		return err_nomem(err, "the flash sweep", probe->cell_count * sizeof(*probe->cells));
-	for (unsigned k = 0; k < options->size_count; k++)
-		for (unsigned i = 0; i < options->in_flight_count; i++)
-			for (unsigned kind = 0; kind < BATCH__COUNT; kind++, c++) {
-				points[c] = (struct probe_flash_point){
-					.read_bytes = options->sizes[k],
-					.in_flight = options->in_flight[i]};
-				probe->cells[c].point = &points[c];
-				probe->cells[c].lane = i;
-				probe->cells[c].kind = kind;
-			}
-	for (unsigned i = 0; i < options->in_flight_count; i++)
-		if (open_lane(probe, i, err))
-			return err->code;
-	return 0;
-}
-
-/* ---- one batch ---- */
-
-/* *ns: from before submission to after the wait, as the engine's own caller would see it. */
-static int time_batch(struct probe *probe, const struct cell *cell, uint64_t count, double *ns,
-		      struct err *err)
-{
-	const struct lane *lane = &probe->lanes[cell->lane];
-	const uint64_t bytes = cell->point->read_bytes, slots = lane->buffer_bytes / bytes;
-	const uint32_t places = (uint32_t)(probe->file_bytes / bytes);
-	struct read_done done;
-	uint64_t from_ns;
-
-	assert(count <= READS_MAX);
-	*ns = 0;
-	for (uint64_t i = 0; i < count; i++)
-		probe->requests[i] = (struct read_request){
-			.file = FFN_FILE,
-			.offset = rng_below(&probe->rng, places) * bytes,
-			.bytes = (uint32_t)bytes,
-			.to = lane->buffer + i % slots * bytes,
-		};
-	from_ns = clock_now_ns();
-	if (reader_submit(lane->reader, probe->requests, count, err) ||
-	    reader_wait(lane->reader, &done, err))
-		return err->code;
-	*ns = (double)(clock_now_ns() - from_ns);
-	assert(done.count == count && done.bytes == count * bytes);
-	return 0;
-}
-
-static double visit_budget_ns(const struct probe *probe)
-{
-	return probe->options->seconds_per_point * 1e9 / probe->options->passes;
-}
-
-/* How many reads a batch of this cell has, from the time that one round in flight takes. */
-static uint64_t batch_reads(const struct probe *probe, const struct cell *cell, double read_ns)
-{
-	const uint64_t in_flight = cell->point->in_flight;
-	const uint64_t least = SHORT_ROUNDS * in_flight;
-	double want, most = visit_budget_ns(probe) / read_ns;
-
-	if (cell->kind == BATCH_SHORT)
-		want = SHORT_READS;
-	else
-		want = fmax(fmax((double)(LONG_ROUNDS * in_flight), 2 * SHORT_READS),
-			    long_ns / read_ns);
-	/* A slow disk gets shorter batches, never less than a few rounds. */
-	want = fmax(fmin(want, most), (double)least);
-	return want < READS_MAX ? (uint64_t)want : READS_MAX;
-}
-
-/* Both batches of a pair from one look at the device, so that the long one is never the shorter. */
-static int size_pair(struct probe *probe, struct cell *cell, struct err *err)
-{
-	struct cell *pair = cell - cell->kind;
-	const unsigned in_flight = cell->point->in_flight;
-	double least_ns = INFINITY, ns, spent_ns = 0;
-
-	/* The first round also wakes threads and faults in what is lazy; the least of a few is free
-	 * of hiccups. */
-	for (unsigned i = 0; i < SIZING_ROUNDS; i++) {
-		if (i >= 2 && spent_ns > visit_budget_ns(probe))
-			break;
-		if (time_batch(probe, cell, in_flight, &ns, err))
-			return err->code;
-		spent_ns += ns;
-		least_ns = fmin(least_ns, ns);
+	if (spec->read_count) {
+		cell->read_count = spec->read_count;
+		return 0;
 	}
-	cell->used_ns += spent_ns;
-	for (unsigned kind = 0; kind < BATCH__COUNT; kind++)
-		pair[kind].point->read_count =
-			batch_reads(probe, &pair[kind], least_ns / in_flight);
+	least = least < STEADY_READS_LEAST ? STEADY_READS_LEAST : least;
+	/* This also wakes threads and faults in what is lazy. */
+	if (probe_time(&timed, &sweep->readers, spec, least, err))
+		return err->code;
+	want = sweep->visit_ns / 2 / (timed.whole_ns / (double)least);
+	most = most < 4 * least ? 4 * least : most;
+	want = fmin(fmax(want, (double)least), (double)most);
+	cell->read_count = (uint64_t)fmin(want, PROBE_READS_MAX);
 	return 0;
 }
 
-/* ---- visits ---- */
-
-static void keep(struct samples *samples, double ns)
+static void keep(struct samples *samples, double ns, double at_s)
 {
 	if (samples->count < SAMPLES)
-		samples->ns[samples->count++] = ns;
+		samples->all[samples->count++] = (struct sample){ns, at_s};
 }
 
-/* An emulated device is polluted when this machine could not keep its pace. */
-static bool batch_is_late(const struct probe *probe, const struct cell *cell, double ns)
-{
-	double intended_ns;
-
-	if (!probe->options->target->is_emulated)
-		return false;
-	intended_ns = (double)emulated_lateness(probe->lanes[cell->lane].reader).batch_intended_ns;
-	return ns > intended_ns * (1 + late_limit);
-}
-
-static bool visit_is_foreign(const struct probe *probe, const struct traffic *before)
+static bool is_foreign(const struct sweep *sweep, const struct traffic *before)
 {
 	struct traffic after;
 	double steal_frac = 0, foreign_frac;
 
-	traffic_look(&after, probe->path);
+	traffic_look(&after, sweep->options->file.path);
 	foreign_frac = traffic_foreign_frac(before, &after, &steal_frac);
-	if (probe->options->target->is_emulated)
+	if (sweep->options->target->is_emulated)
 		foreign_frac = 0; /* it reads no disk */
 	return foreign_frac > foreign_limit || steal_frac > steal_limit;
 }
 
-/* Time batches for one pass' share of the point's time, at least one. */
-static int try_visit(struct probe *probe, struct cell *cell, bool *polluted, struct err *err)
+/* A visit's own mean, for the pivot. */
+static void note_pivot(struct sweep *sweep, const double *ns, unsigned count, double at_s)
 {
-	const double budget_ns = visit_budget_ns(probe);
+	double sum = 0, squares = 0, mean;
+
+	for (unsigned i = 0; i < count; i++)
+		sum += ns[i];
+	mean = sum / count;
+	for (unsigned i = 0; i < count; i++)
+		squares += (ns[i] - mean) * (ns[i] - mean);
+	/* One batch says nothing of its own noise: it is taken for all that there is. */
+	drift_note(&sweep->drift, at_s, mean,
+		   count > 1 ? sqrt(squares / (count - 1) / count) : mean);
+	sweep->out->pivot_visits++;
+}
+
+/* Time batches for one visit, at least one. */
+static int try_visit(struct sweep *sweep, struct cell *cell, bool *polluted, struct err *err)
+{
+	const double at_s = clock_now_s();
 	double ns[VISIT_BATCHES], spent_ns = 0;
 	bool late[VISIT_BATCHES], foreign;
+	unsigned count = 0, clean = 0;
 	struct traffic before;
-	unsigned count = 0;
 
-	traffic_look(&before, probe->path);
+	traffic_look(&before, sweep->options->file.path);
 	do {
-		if (time_batch(probe, cell, cell->point->read_count, &ns[count], err))
-			return err->code;
-		late[count] = batch_is_late(probe, cell, ns[count]);
-		spent_ns += ns[count];
-		count++;
-	} while (count < VISIT_BATCHES && spent_ns + spent_ns / count <= budget_ns);
-	cell->used_ns += spent_ns;
-	foreign = visit_is_foreign(probe, &before);
-	*polluted = true;
-	for (unsigned i = 0; i < count; i++) {
-		const bool clean = !foreign && !late[i];
+		struct probe_timed timed;
 
-		keep(clean ? &cell->clean : &cell->polluted, ns[i]);
-		*polluted = *polluted && !clean;
+		if (probe_time(&timed, &sweep->readers, spec_of(sweep, cell), cell->read_count,
+			       err))
+			return err->code;
+		ns[count] = timed.ns;
+		late[count++] = timed.late;
+		spent_ns += timed.whole_ns;
+	} while (count < VISIT_BATCHES && spent_ns + spent_ns / count <= sweep->visit_ns);
+	foreign = is_foreign(sweep, &before);
+	for (unsigned i = 0; i < count; i++) {
+		bool is_clean = !foreign && !late[i];
+
+		keep(is_clean ? &cell->clean : &cell->polluted, ns[i], at_s);
+		if (is_clean)
+			ns[clean++] = ns[i];
 	}
+	*polluted = !clean;
+	sweep->out->visits++;
+	sweep->out->polluted_visits += *polluted;
+	if (clean && cell == &sweep->cells[sweep->options->pivot])
+		note_pivot(sweep, ns, clean, at_s);
 	return 0;
 }
 
-static int visit(struct probe *probe, struct cell *cell, struct err *err)
+static int visit(struct sweep *sweep, struct cell *cell, struct err *err)
 {
-	const double budget_ns = probe->options->seconds_per_point * 1e9;
 	bool polluted = true;
 
-	assert(cell->point);
-	if (!cell->point->read_count && size_pair(probe, cell, err))
+	if (!cell->read_count && size_cell(sweep, cell, err))
 		return err->code;
-	for (unsigned try = 0; try < TRIES && polluted; try++) {
-		const bool none_yet = !cell->clean.count && !cell->polluted.count;
-
-		/* A batch longer than its share is made once and not again; retries may cost as
-		 * much as the point. */
-		if (!none_yet && cell->used_ns > budget_ns * (try ? 2 : 1))
-			break;
-		if (try_visit(probe, cell, &polluted, err))
+	for (unsigned try = 0; try < TRIES && polluted; try++)
+		if (try_visit(sweep, cell, &polluted, err))
 			return err->code;
-	}
+	cell->visits++;
 	return 0;
 }
 
-static void shuffle(struct probe *probe, size_t *order)
-{
-	for (size_t i = 0; i < probe->cell_count; i++)
-		order[i] = i;
-	for (size_t i = probe->cell_count; i > 1; i--) {
-		const size_t k = rng_below(&probe->rng, (uint32_t)i), swap = order[i - 1];
+/* ---- means ---- */
 
-		order[i - 1] = order[k];
-		order[k] = swap;
-	}
+/* Samples as plain figures, drift taken out. */
+static unsigned plain(const struct sweep *sweep, const struct samples *samples, double *ns)
+{
+	for (unsigned i = 0; i < samples->count; i++)
+		ns[i] = samples->all[i].ns / drift_at(&sweep->drift, samples->all[i].at_s);
+	return samples->count;
 }
 
-static int report(const struct probe *probe, unsigned pass, size_t visited, struct err *err)
+static double mean_of(const double *ns, unsigned count, double *error_ns)
 {
-	const struct probe_flash_options *options = probe->options;
-	const double all = (double)probe->cell_count * options->passes;
+	double sum = 0, squares = 0, mean;
 
-	if (!options->progress)
-		return 0;
-	if (options->progress(options->progress_arg,
-			      ((double)probe->cell_count * pass + (double)visited) / all))
+	for (unsigned i = 0; i < count; i++)
+		sum += ns[i];
+	mean = sum / count;
+	for (unsigned i = 0; i < count; i++)
+		squares += (ns[i] - mean) * (ns[i] - mean);
+	*error_ns = count > 1 ? sqrt(squares / (count - 1) / count) : mean;
+	return mean;
+}
+
+static bool is_settled(struct sweep *sweep, const struct cell *cell)
+{
+	const double asked = sweep->options->interval_frac;
+	double error_ns, mean_ns;
+
+	if (cell->visits < SETTLED_VISITS || cell->clean.count < SETTLED_SAMPLES)
+		return false;
+	/* The drift is not known before the end; it only widens what is looked at here. */
+	for (unsigned i = 0; i < cell->clean.count; i++)
+		sweep->room[i] = cell->clean.all[i].ns;
+	mean_ns = mean_of(sweep->room, cell->clean.count, &error_ns);
+	return 1.96 * error_ns <= (asked > 0 ? asked : interval_default) * mean_ns;
+}
+
+static int summarise(struct sweep *sweep, unsigned i, struct err *err)
+{
+	struct cell *cell = &sweep->cells[i];
+	const struct samples *samples = cell->clean.count ? &cell->clean : &cell->polluted;
+	struct probe_point *point = &sweep->out->points[i];
+	double *room = sweep->room;
+
+	*point = (struct probe_point){.cell = sweep->options->cells[i],
+				      .visits = cell->visits,
+				      .settled = is_settled(sweep, cell),
+				      .polluted = !cell->clean.count};
+	point->samples = plain(sweep, samples, room);
+	point->sample_ns = malloc(point->samples * sizeof(*room));
+	if (!point->sample_ns)
+		return err_nomem(err, "a sweep's samples", point->samples * sizeof(*room));
+	point->mean_ns = mean_of(room, point->samples, &point->error_ns);
+	order_sort(room, point->samples);
+	memcpy(point->sample_ns, room, point->samples * sizeof(*room));
+	point->p50_ns = order_quantile(room, point->samples, 0.5);
+	point->p95_ns = order_quantile(room, point->samples, 0.95);
+	point->p99_ns = order_quantile(room, point->samples, 0.99);
+	point->spread_ns = order_spread(room, point->samples, point->p50_ns);
+	return 0;
+}
+
+/* ---- the sweep ---- */
+
+static unsigned share_of(const struct probe_cell *cell)
+{
+	return cell->share ? cell->share : 1;
+}
+
+/* The cells that are not settled yet, each as often as its share says, shuffled. */
+static unsigned choose_cells(struct sweep *sweep)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < sweep->options->cell_count; i++)
+		if (!is_settled(sweep, &sweep->cells[i]))
+			for (unsigned k = share_of(&sweep->options->cells[i]); k > 0; k--)
+				sweep->order[count++] = i;
+	for (unsigned i = count; i > 1; i--) {
+		unsigned k = rng_below(&sweep->readers.rng, i), swap = sweep->order[i - 1];
+
+		sweep->order[i - 1] = sweep->order[k];
+		sweep->order[k] = swap;
+	}
+	return count;
+}
+
+static int report(const struct sweep *sweep, double done, struct err *err)
+{
+	const struct probe_flash_options *options = sweep->options;
+
+	if (options->progress && options->progress(options->progress_arg, fmin(done, 1)))
 		return err_set(err, ECANCELED, "the flash sweep was stopped");
 	return 0;
 }
 
-static int run_passes(struct probe *probe, struct err *err)
+/* By time, or by the visits that every cell gets; whichever lags. */
+static double share_done(const struct sweep *sweep, unsigned pass, unsigned visited, unsigned count)
 {
-	size_t *order = calloc(probe->cell_count, sizeof(*order));
+	double by_time = (clock_now_s() - sweep->begin_s) / fmax(sweep->options->seconds, 1e-9);
+	double by_visits = (pass + (double)visited / count) / VISITS_LEAST;
 
-	if (!order)
-		return err_nomem(err, "the flash sweep", probe->cell_count * sizeof(*order));
-	for (unsigned pass = 0; pass < probe->options->passes && !err->code; pass++) {
-		shuffle(probe, order);
-		for (size_t i = 0; i < probe->cell_count && !err->code; i++)
-			if (!visit(probe, &probe->cells[order[i]], err))
-				(void)!report(probe, pass, i + 1, err);
-	}
-	free(order);
-	return err->code;
+	return 0.999 * fmin(fmin(by_time, by_visits), 1);
 }
 
-static void summarise(struct cell *cell)
+static int run_pass(struct sweep *sweep, unsigned pass, unsigned count, bool *over, struct err *err)
 {
-	struct probe_flash_point *point = cell->point;
-	struct samples *samples = cell->clean.count ? &cell->clean : &cell->polluted;
+	const double until_s = sweep->begin_s + sweep->options->seconds;
 
-	point->polluted = !cell->clean.count;
-	point->batch_ns = order_median(samples->ns, samples->count);
-	if (samples->count == 1) {
-		/* One batch says nothing of its spread: let it weigh next to nothing in a fit. */
-		point->batch_sd_ns = point->batch_ns;
-		return;
+	for (unsigned i = 0; i < count && !*over; i++) {
+		if (sweep->since_pivot++ % PIVOT_EVERY == 0 &&
+		    visit(sweep, &sweep->cells[sweep->options->pivot], err))
+			return err->code;
+		if (visit(sweep, &sweep->cells[sweep->order[i]], err) ||
+		    report(sweep, share_done(sweep, pass, i + 1, count), err))
+			return err->code;
+		*over = pass >= VISITS_LEAST && clock_now_s() > until_s;
 	}
-	point->batch_sd_ns = order_spread(samples->ns, samples->count, point->batch_ns);
-}
-
-int probe_flash(struct probe_flash_point *points, size_t *count,
-		const struct probe_flash_options *options, struct err *err)
-{
-	struct probe probe = {.options = options};
-
-	assert(options->size_count && options->in_flight_count && options->passes);
-	if (probe_open(&probe, points, err) || run_passes(&probe, err))
-		goto fail;
-	for (size_t i = 0; i < probe.cell_count; i++)
-		summarise(&probe.cells[i]);
-	*count = probe.cell_count;
-	probe_close(&probe);
 	return 0;
-fail:
-	probe_close(&probe);
+}
+
+static int run_passes(struct sweep *sweep, struct err *err)
+{
+	bool over = false;
+	unsigned count;
+
+	for (unsigned pass = 0; !over && (count = choose_cells(sweep)) > 0; pass++)
+		if (run_pass(sweep, pass, count, &over, err))
+			return err->code;
+		else if (pass + 1 >= VISITS_LEAST)
+			over = over || clock_now_s() > sweep->begin_s + sweep->options->seconds;
+	return report(sweep, 1, err);
+}
+
+static int sweep_open(struct sweep *sweep, struct err *err)
+{
+	const struct probe_flash_options *options = sweep->options;
+	unsigned places = 0; /* visits of one pass */
+
+	for (unsigned i = 0; i < options->cell_count; i++)
+		places += share_of(&options->cells[i]);
+	sweep->begin_s = clock_now_s();
+	sweep->visit_ns = fmax(visit_least_ns, options->seconds * 1e9 / (places * VISITS_A_CELL));
+	/* Readers first: an emulated device is forked, and shares what memory stands then. */
+	if (probe_readers_open(&sweep->readers, options, err))
+		return err->code;
+	sweep->cells = calloc(options->cell_count, sizeof(*sweep->cells));
+	sweep->order = calloc(places, sizeof(*sweep->order));
+	sweep->room = calloc(SAMPLES, sizeof(*sweep->room));
+	sweep->out->points = calloc(options->cell_count, sizeof(*sweep->out->points));
+	if (!sweep->cells || !sweep->order || !sweep->room || !sweep->out->points)
+		return err_nomem(err, "the flash sweep", options->cell_count * sizeof(struct cell));
+	sweep->out->count = options->cell_count;
+	for (unsigned i = 0; i < options->cell_count; i++) {
+		sweep->cells[i].clean.all = calloc(SAMPLES, sizeof(struct sample));
+		sweep->cells[i].polluted.all = calloc(SAMPLES, sizeof(struct sample));
+		if (!sweep->cells[i].clean.all || !sweep->cells[i].polluted.all)
+			return err_nomem(err, "a sweep's samples", SAMPLES * sizeof(struct sample));
+	}
+	return 0;
+}
+
+static void sweep_close(struct sweep *sweep)
+{
+	for (unsigned i = 0; sweep->cells && i < sweep->options->cell_count; i++) {
+		free(sweep->cells[i].clean.all);
+		free(sweep->cells[i].polluted.all);
+	}
+	probe_readers_close(&sweep->readers);
+	free(sweep->cells);
+	free(sweep->order);
+	free(sweep->room);
+}
+
+void probe_flash_free(struct probe_flash *flash)
+{
+	for (unsigned i = 0; flash->points && i < flash->count; i++)
+		free(flash->points[i].sample_ns);
+	free(flash->points);
+	*flash = (struct probe_flash){0};
+}
+
+int probe_flash(struct probe_flash *flash, const struct probe_flash_options *options,
+		struct err *err)
+{
+	struct sweep *sweep = calloc(1, sizeof(*sweep));
+
+	assert(options->cell_count && options->pivot < options->cell_count);
+	*flash = (struct probe_flash){0};
+	if (!sweep)
+		return err_nomem(err, "the flash sweep", sizeof(*sweep));
+	sweep->options = options;
+	sweep->out = flash;
+	if (sweep_open(sweep, err) || run_passes(sweep, err))
+		goto out;
+	drift_settle(&sweep->drift);
+	flash->drift_frac = sweep->drift.frac;
+	for (unsigned i = 0; i < options->cell_count; i++)
+		if (summarise(sweep, i, err))
+			break;
+out:
+	sweep_close(sweep);
+	free(sweep);
+	if (err->code)
+		probe_flash_free(flash);
 	return err->code;
 }

@@ -11,37 +11,64 @@
 #include "real_emulated.h"
 #include "real_model.h"
 
-/* One flash point: batches of 'read_count' random reads. */
-struct probe_flash_point {
+/* What the flash sweep reads: the FFN rows of a model's layers, where the engine would read them. */
+struct probe_file {
+	const char *path;
+	uint64_t base_bytes;	       /* where the first layer's rows begin */
+	uint64_t layer_bytes;	       /* of rows, in each layer */
+	uint64_t layer_stride_bytes;   /* from layer to layer */
+	uint64_t row_bytes;	       /* of one row as it lies there, padded */
+	unsigned layer_count;
+};
+
+/* What is to be measured: reads of one size, so many in flight. */
+struct probe_cell {
 	uint64_t read_bytes;
 	unsigned in_flight;
+	/* 0: the steady state.  Else batches of so many reads, spread over one layer: a layer's misses.
+	 */
 	uint64_t read_count;
-	double batch_ns; /* median over batches: first submission to last completion as the caller
-			    sees it */
-	double batch_sd_ns; /* robust spread of batches (1.4826 MAD) */
-	bool polluted;	    /* foreign traffic was seen during every try */
+	unsigned share; /* visits in each pass, 0 = 1: how much of the time it is worth */
+};
+
+/* One cell's outcome.  'ns' is that of a read in the steady state (time between completions), or of
+ * a batch: first submission to last completion as the caller sees it; the drift of the sweep is
+ * taken out. */
+struct probe_point {
+	struct probe_cell cell;
+	double mean_ns, error_ns;      /* mean, and its standard error */
+	double spread_ns;	       /* robust standard deviation of one sample (1.4826 MAD) */
+	double p50_ns, p95_ns, p99_ns; /* of samples */
+	unsigned visits, samples;
+	double *sample_ns; /* ascending */
+	bool settled;	   /* the mean's 95 % interval is within what was asked for */
+	bool polluted; /* foreign traffic, stolen time or a late device in every try: no clean sample */
 };
 
 struct probe_flash_options {
-	const char *model_dir; /* its FFN file is what is read: what is measured is what calibration
-				  read */
-	const struct layout_ops *layout;
+	struct probe_file file;
 	const struct real_target *target;
 	enum read_engine engine; /* of the disk; READ_AUTO: what a run would take */
-	const uint64_t *sizes;	 /* request sizes, multiples of the alignment */
-	unsigned size_count;
-	const unsigned *in_flight;
-	unsigned in_flight_count;
-	double seconds_per_point; /* time to spend on a point, all passes together */
-	unsigned passes;	  /* interleaved over the whole grid, in random order */
+	const struct probe_cell *cells;
+	unsigned cell_count;
+	unsigned pivot; /* index of the cell that is measured again every ten visits */
+	double seconds; /* in all; each cell gets two visits at least */
+	double interval_frac; /* a cell is done when its mean is known within this; 0 = 3 % */
 	uint64_t seed;
 	int (*progress)(void *arg, double done);
 	void *progress_arg;
 };
-/* Fill points[size_count * in_flight_count * 2]: each pair once as a long batch (steady state) and
- * once as a short one (a layer's misses, 4 x in_flight reads at least); *count says how many. */
-MUST_CHECK int probe_flash(struct probe_flash_point *points, size_t *count,
-			   const struct probe_flash_options *options, struct err *err);
+struct probe_flash {
+	struct probe_point *points; /* in the order of the cells */
+	unsigned count;
+	double drift_frac; /* of the pivot between visits, beyond its own noise; taken out */
+	unsigned visits, pivot_visits, polluted_visits;
+};
+/* Cells in random order, pass after pass, until all are settled or the time is over.  EINVAL for a
+ * size that the file or its alignment does not take. */
+MUST_CHECK int probe_flash(struct probe_flash *flash, const struct probe_flash_options *options,
+			   struct err *err);
+void probe_flash_free(struct probe_flash *flash);
 
 /* What steps of one kind cost in the engine itself, means over tokens (trimmed): flash excluded. */
 struct probe_step {

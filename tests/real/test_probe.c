@@ -4,7 +4,7 @@
  *
  * Times of a shared machine prove little, so the device here is an emulated one, whose batches have
  * a least time that the mechanism fixes. */
-#include "layout.h"
+#include "probe_drift.h"
 #include "real_probe.h"
 #include "rng.h"
 #include "tiny.h"
@@ -12,10 +12,17 @@
 #include <math.h>
 #include <time.h>
 
-enum { FILE_BYTES = 8 << 20, SIZES = 2, DEPTHS = 2, POINTS = SIZES * DEPTHS * 2 };
+enum { FILE_BYTES = 8 << 20, CELLS = 6, LAYERS = 2, BASE = 65536 };
+enum { LAYER_BYTES = (FILE_BYTES - BASE) / LAYERS / 65536 * 65536 };
 
-static const uint64_t sizes[SIZES] = {4096, 65536};
-static const unsigned depths[DEPTHS] = {1, 8};
+static const struct probe_cell cells[CELLS] = {
+	{.read_bytes = 4096, .in_flight = 1},
+	{.read_bytes = 65536, .in_flight = 8, .share = 2},
+	{.read_bytes = 16384, .in_flight = 8},
+	{.read_bytes = 16384, .in_flight = 8, .read_count = 4},
+	{.read_bytes = 16384, .in_flight = 8, .read_count = 64},
+	{.read_bytes = 65536, .in_flight = 1, .read_count = 16},
+};
 /* 100 us and 1 GB/s a lone read; 8 in flight meet only the bus. */
 static const struct real_target device = {
 	.name = "test",
@@ -29,11 +36,10 @@ static const struct real_target device = {
 };
 static const struct real_target disk = {.name = "disk"};
 
-static char dir[TINY_PATH];
+static char dir[TINY_PATH], path[TINY_PATH + 32];
 
 static void setup(void)
 {
-	char path[TINY_PATH + 32];
 	unsigned char *bytes = malloc(FILE_BYTES);
 	struct rng rng = {1};
 
@@ -54,105 +60,128 @@ static void teardown(void)
 static struct probe_flash_options sweep(const struct real_target *target)
 {
 	return (struct probe_flash_options){
-		.model_dir = dir,
-		.layout = &layout_bundle,
+		.file = {.path = path,
+			 .base_bytes = BASE,
+			 .layer_bytes = LAYER_BYTES,
+			 .layer_stride_bytes = LAYER_BYTES,
+			 .row_bytes = 16384,
+			 .layer_count = LAYERS},
 		.target = target,
-		.sizes = sizes,
-		.size_count = SIZES,
-		.in_flight = depths,
-		.in_flight_count = DEPTHS,
-		.seconds_per_point = 0.06,
-		.passes = 3,
+		.cells = cells,
+		.cell_count = CELLS,
+		.pivot = 2,
+		.seconds = 0.6,
 		.seed = 3,
 	};
 }
 
-static void check_pair(const struct probe_flash_point *a, const struct probe_flash_point *b)
+static void check_points(const struct probe_flash *flash)
 {
-	ck_assert_uint_eq(a->read_bytes, b->read_bytes);
-	ck_assert_uint_eq(a->in_flight, b->in_flight);
-	ck_assert_uint_ge(a->read_count, b->read_count); /* long, then short */
-	ck_assert_uint_ge(b->read_count, 4 * b->in_flight);
-}
+	ck_assert_uint_eq(flash->count, CELLS);
+	for (unsigned i = 0; i < CELLS; i++) {
+		const struct probe_point *p = &flash->points[i];
 
-static void check_points(const struct probe_flash_point *points, size_t count)
-{
-	ck_assert_uint_eq(count, POINTS);
-	for (unsigned i = 0; i < POINTS; i += 2)
-		check_pair(&points[i], &points[i + 1]);
-	for (unsigned s = 0, i = 0; s < SIZES; s++)
-		for (unsigned d = 0; d < DEPTHS; d++, i += 2) {
-			ck_assert_uint_eq(points[i].read_bytes, sizes[s]);
-			ck_assert_uint_eq(points[i].in_flight, depths[d]);
-		}
-	for (unsigned i = 0; i < POINTS; i++) {
-		ck_assert(points[i].batch_ns > 0 && isfinite(points[i].batch_ns));
-		ck_assert(points[i].batch_sd_ns >= 0 && isfinite(points[i].batch_sd_ns));
+		ck_assert_uint_eq(p->cell.read_bytes, cells[i].read_bytes);
+		ck_assert_uint_eq(p->cell.in_flight, cells[i].in_flight);
+		ck_assert_uint_eq(p->cell.read_count, cells[i].read_count);
+		ck_assert(p->mean_ns > 0 && isfinite(p->mean_ns));
+		ck_assert(p->error_ns >= 0 && isfinite(p->error_ns));
+		ck_assert_uint_ge(p->samples, 2);
+		ck_assert_uint_ge(p->visits, 2);
+		for (unsigned k = 1; k < p->samples; k++)
+			ck_assert_double_ge(p->sample_ns[k], p->sample_ns[k - 1]);
+		ck_assert(p->sample_ns[0] <= p->p50_ns && p->p50_ns <= p->p95_ns &&
+			  p->p95_ns <= p->p99_ns);
 	}
 }
 
-START_TEST(every_point_is_measured_long_and_short_and_never_faster_than_the_device)
+START_TEST(every_cell_is_measured_and_never_faster_than_the_device)
 {
 	const struct probe_flash_options options = sweep(&device);
-	struct probe_flash_point points[POINTS];
 	struct err err = {0};
-	size_t count = 0;
+	struct probe_flash flash;
 
-	ck_ok(probe_flash(points, &count, &options, &err));
-	check_points(points, count);
-	for (unsigned i = 0; i < POINTS; i++) {
-		const struct probe_flash_point *p = &points[i];
-		const double lone_ns = 100e3 + (double)p->read_bytes * 1.5;
-		const double rounds = (double)p->read_count / p->in_flight;
-		const double bus_ns = (double)(p->read_bytes * p->read_count) * 0.5;
+	ck_ok(probe_flash(&flash, &options, &err));
+	check_points(&flash);
+	ck_assert_uint_ge(flash.pivot_visits, 1);
+	for (unsigned i = 0; i < CELLS; i++) {
+		const struct probe_point *p = &flash.points[i];
+		const struct probe_cell *cell = &p->cell;
+		const double bytes = (double)cell->read_bytes, lone_ns = 100e3 + bytes * 1.5;
+		double least_ns = fmax(lone_ns / cell->in_flight, bytes * 0.5);
 
-		ck_assert_double_ge(p->batch_ns, 0.999 * lone_ns * rounds);
-		ck_assert_double_ge(p->batch_ns, 0.999 * bus_ns);
+		if (cell->read_count) {
+			double rounds = ceil((double)cell->read_count / cell->in_flight);
+
+			least_ns = fmax(lone_ns * rounds, bytes * 0.5 * (double)cell->read_count);
+		}
+		/* The middle of a steady batch is seen between wake-ups: to a few percent. */
+		ck_assert_double_ge(p->mean_ns, (cell->read_count ? 0.999 : 0.95) * least_ns);
 		/* A lone stream is nothing but its reads; the rest is this machine's lateness. */
-		if (p->in_flight == 1 && !p->polluted)
-			ck_assert_double_le(p->batch_ns, 1.06 * lone_ns * rounds);
+		if (cell->in_flight == 1 && !p->polluted)
+			ck_assert_double_le(p->p50_ns, 1.1 * least_ns + 60e3);
 	}
+	probe_flash_free(&flash);
 }
 END_TEST
 
 START_TEST(a_sweep_of_the_disk_fills_every_point)
 {
 	const struct probe_flash_options options = sweep(&disk);
-	struct probe_flash_point points[POINTS];
 	struct err err = {0};
-	size_t count = 0;
+	struct probe_flash flash;
 
-	if (probe_flash(points, &count, &options, &err) == ENOTSUP)
+	if (probe_flash(&flash, &options, &err) == ENOTSUP)
 		return; /* no direct I/O here: test_read says so */
 	ck_ok(err.code);
-	check_points(points, count);
+	check_points(&flash);
+	probe_flash_free(&flash);
 }
 END_TEST
 
-/* 20 ms a read: one batch of four rounds is more than a point's time, and must do. */
-START_TEST(a_slow_device_gets_one_short_batch_a_point)
+/* 8 ms a read, no time at all: every cell gets its two visits all the same, and no more. */
+START_TEST(a_slow_device_gets_a_few_short_batches_a_cell)
 {
+	static const struct probe_cell one = {.read_bytes = 4096, .in_flight = 1};
 	struct real_target slow = device;
 	struct probe_flash_options options = sweep(&slow);
-	struct probe_flash_point points[2];
 	struct timespec from, to;
 	struct err err = {0};
-	size_t count = 0;
+	struct probe_flash flash;
 
-	slow.emulated.unit_ns = 20e6;
-	options.size_count = 1;
-	options.in_flight_count = 1;
+	slow.emulated.unit_ns = 8e6;
+	options.cells = &one;
+	options.cell_count = 1;
+	options.pivot = 0;
+	options.seconds = 0;
 	clock_gettime(CLOCK_MONOTONIC, &from);
-	ck_ok(probe_flash(points, &count, &options, &err));
+	ck_ok(probe_flash(&flash, &options, &err));
 	clock_gettime(CLOCK_MONOTONIC, &to);
-	ck_assert_uint_eq(count, 2);
-	for (unsigned i = 0; i < 2; i++) {
-		ck_assert_uint_eq(points[i].read_count, 4);
-		ck_assert_double_ge(points[i].batch_ns, 4 * 20e6);
-	}
-	/* Each point: two reads to size it, one batch, and two tries more if this machine is late.
-	 */
-	ck_assert_double_lt(difftime(to.tv_sec, from.tv_sec), 5);
+	ck_assert_uint_eq(flash.count, 1);
+	ck_assert_double_ge(flash.points[0].mean_ns, 0.95 * 8e6);
+	/* Batches of 16: one to size, and three visits (one of them the pivot's) with two tries
+	 * more each if this machine is late. */
+	ck_assert_double_lt(difftime(to.tv_sec, from.tv_sec), 8);
+	probe_flash_free(&flash);
+}
+END_TEST
+
+START_TEST(a_settled_sweep_ends_before_its_time)
+{
+	struct probe_flash_options options = sweep(&device);
+	struct timespec from, to;
+	struct err err = {0};
+	struct probe_flash flash;
+
+	options.seconds = 30;
+	options.interval_frac = 0.5;
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	ck_ok(probe_flash(&flash, &options, &err));
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	ck_assert_double_lt(difftime(to.tv_sec, from.tv_sec), 25);
+	for (unsigned i = 0; i < CELLS; i++)
+		ck_assert(flash.points[i].settled || flash.points[i].polluted);
+	probe_flash_free(&flash);
 }
 END_TEST
 
@@ -165,7 +194,7 @@ static int note(void *arg, double done)
 {
 	struct seen *seen = arg;
 
-	ck_assert_double_gt(done, seen->last);
+	ck_assert_double_ge(done, seen->last);
 	seen->last = done;
 	return ++seen->calls == seen->stop_at;
 }
@@ -173,59 +202,121 @@ static int note(void *arg, double done)
 START_TEST(progress_rises_to_one_and_can_stop_the_sweep)
 {
 	struct probe_flash_options options = sweep(&device);
-	struct probe_flash_point points[POINTS];
 	struct seen seen = {0, 0, _i ? 5 : 0};
 	struct err err = {0};
-	size_t count = 0;
+	struct probe_flash flash;
 
-	options.seconds_per_point = 0.003;
+	options.seconds = 0.01;
 	options.progress = note;
 	options.progress_arg = &seen;
-	ck_assert_int_eq(probe_flash(points, &count, &options, &err), _i ? ECANCELED : 0);
-	ck_assert_uint_eq(seen.calls, _i ? 5 : POINTS * 3);
-	if (!_i)
+	ck_assert_int_eq(probe_flash(&flash, &options, &err), _i ? ECANCELED : 0);
+	if (_i)
+		ck_assert_uint_eq(seen.calls, 5);
+	else
 		ck_assert_double_eq(seen.last, 1);
+	if (_i)
+		ck_assert_ptr_null(flash.points);
+	probe_flash_free(&flash);
 }
 END_TEST
 
 START_TEST(what_cannot_be_swept_is_refused_with_figures)
 {
-	static const uint64_t large[] = {FILE_BYTES + 4096}, odd[] = {4096, 5000};
+	static const struct probe_cell large = {.read_bytes = 8 << 20, .in_flight = 1};
+	static const struct probe_cell odd = {.read_bytes = 5000, .in_flight = 1};
 	struct probe_flash_options options = sweep(&device);
-	struct probe_flash_point points[POINTS];
 	struct err err = {0};
-	size_t count = 0;
+	struct probe_flash flash;
 
-	options.sizes = large;
-	options.size_count = 1;
-	ck_assert_int_eq(probe_flash(points, &count, &options, &err), EINVAL);
-	ck_assert_msg(strstr(err.msg, "8388608 bytes, wanted at least one read of 8392704"), "%s",
-		      err.msg);
+	options.cells = &large;
+	options.cell_count = 1;
+	options.pivot = 0;
+	ck_assert_int_eq(probe_flash(&flash, &options, &err), EINVAL);
+	ck_assert_msg(strstr(err.msg, "wanted at least one read of 8388608"), "%s", err.msg);
 	err = (struct err){0};
-	options.sizes = odd;
-	options.size_count = 2;
-	ck_assert_int_eq(probe_flash(points, &count, &options, &err), EINVAL);
+	options.cells = &odd;
+	ck_assert_int_eq(probe_flash(&flash, &options, &err), EINVAL);
 	ck_assert_msg(strstr(err.msg, "size 5000 is no multiple of 512"), "%s", err.msg);
 	err = (struct err){0};
-	options.layout = &layout_split;
-	ck_assert_int_eq(probe_flash(points, &count, &options, &err), ENOENT);
-	ck_assert_msg(strstr(err.msg, "ffn.split.gguf"), "%s", err.msg);
+	options.cells = cells;
+	options.file.layer_count = 9;
+	ck_assert_int_eq(probe_flash(&flash, &options, &err), EINVAL);
+	ck_assert_msg(strstr(err.msg, "too short for 9 layers"), "%s", err.msg);
+	err = (struct err){0};
+	options.file.path = "/nowhere/ffn.bundle.gguf";
+	ck_assert_int_eq(probe_flash(&flash, &options, &err), ENOENT);
+}
+END_TEST
+
+/* ---- drift ---- */
+
+static void note_line(struct probe_drift *drift, double rise, double noise, double claimed)
+{
+	for (unsigned i = 0; i < 40; i++)
+		drift_note(drift, i, 1e6 * exp(rise * i / 40) * (i % 2 ? 1 + noise : 1 - noise),
+			   1e6 * claimed);
+	drift_settle(drift);
+}
+
+START_TEST(a_drift_is_followed_between_its_notes)
+{
+	struct probe_drift drift = {.count = 0};
+
+	note_line(&drift, 0.4, 0, 0.002);
+	ck_assert_double_eq_tol(drift.frac, 0.4 / sqrt(12), 0.01);
+	for (double at = 0; at < 39; at += 0.7)
+		ck_assert_double_eq_tol(drift_at(&drift, at) / drift_at(&drift, 0),
+					exp(0.4 * at / 40), 0.002);
+	/* Beyond its ends it stays. */
+	ck_assert_double_eq(drift_at(&drift, 1000), drift_at(&drift, 39));
+	ck_assert_double_eq(drift_at(&drift, -5), drift_at(&drift, 0));
+}
+END_TEST
+
+START_TEST(noise_is_not_taken_for_drift)
+{
+	struct probe_drift drift = {.count = 0}, none = {.count = 0};
+
+	note_line(&drift, 0, 0.02, 0.021);
+	ck_assert_double_eq(drift.frac, 0);
+	for (double at = 0; at < 39; at += 0.7)
+		ck_assert_double_eq(drift_at(&drift, at), 1);
+	drift_settle(&none);
+	ck_assert_double_eq(drift_at(&none, 3), 1);
+}
+END_TEST
+
+START_TEST(more_notes_than_there_is_room_for_thin_out)
+{
+	struct probe_drift drift = {.count = 0};
+
+	for (unsigned i = 0; i < 3 * DRIFT_NOTES; i++)
+		drift_note(&drift, i, 1e6 * exp(i / 10000.0), 1e3);
+	drift_settle(&drift);
+	ck_assert_uint_le(drift.count, DRIFT_NOTES);
+	for (unsigned i = 1; i < drift.count; i++)
+		ck_assert_double_gt(drift.notes[i].at_s, drift.notes[i - 1].at_s);
+	ck_assert_double_eq_tol(drift_at(&drift, 1500) / drift_at(&drift, 100), exp(0.14), 0.01);
 }
 END_TEST
 
 int main(void)
 {
 	Suite *suite = suite_create("probe");
-	TCase *tcase = tcase_create("flash");
+	TCase *tcase = tcase_create("flash"), *drift = tcase_create("drift");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase,
-		       every_point_is_measured_long_and_short_and_never_faster_than_the_device);
+	tcase_add_test(tcase, every_cell_is_measured_and_never_faster_than_the_device);
 	tcase_add_test(tcase, a_sweep_of_the_disk_fills_every_point);
-	tcase_add_test(tcase, a_slow_device_gets_one_short_batch_a_point);
+	tcase_add_test(tcase, a_slow_device_gets_a_few_short_batches_a_cell);
+	tcase_add_test(tcase, a_settled_sweep_ends_before_its_time);
 	tcase_add_loop_test(tcase, progress_rises_to_one_and_can_stop_the_sweep, 0, 2);
 	tcase_add_test(tcase, what_cannot_be_swept_is_refused_with_figures);
 	tcase_set_timeout(tcase, 60);
+	tcase_add_test(drift, a_drift_is_followed_between_its_notes);
+	tcase_add_test(drift, noise_is_not_taken_for_drift);
+	tcase_add_test(drift, more_notes_than_there_is_room_for_thin_out);
 	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, drift);
 	return suite_run(suite);
 }

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* calibrate_host.c - the engine's steps become the store's and the kernels' figures */
+#include "calibration.h"
+
+#include "compute.h"
+#include "linear_fit.h"
+#include "order.h"
+
+#include <errno.h>
+#include <math.h>
+
+enum { STORE_TERMS = 3 };
+
+/* The store's costs are columns of one sum; what attention's step pays for deciding comes once a
+ * layer too. */
+static int fit_store(struct calibration *c, const struct model *model, enum weight_type weights,
+		     struct err *err)
+{
+	double x[PROBE_STEPS * STORE_TERMS], y[PROBE_STEPS], costs[STORE_TERMS];
+	double row_bytes = (double)model_row_bytes(model, weights, REGION_BUNDLE);
+	size_t count = 0;
+
+	for (unsigned i = 0; i < c->host.count; i++) {
+		const struct probe_step *step = &c->host.steps[i];
+		double appended = (double)step->loaded * row_bytes;
+
+		if (step->kind != STEP_FFN || step->dense)
+			continue;
+		x[count * STORE_TERMS] = (double)model->d_ffn;
+		x[count * STORE_TERMS + 1] = appended;
+		x[count * STORE_TERMS + 2] = fmax(0, (double)step->moved_bytes - appended);
+		y[count++] = step->mem_ns;
+	}
+	if (linear_fit(costs, &c->store_error_frac, x, y, count, STORE_TERMS, err))
+		return err_where(err, "store");
+	/* A cost too small to be seen is a bandwidth that never binds: the largest that the profile
+	 * takes. */
+	c->device.dram = (struct dram_params){
+		.append_bytes_per_s = fmin(1e9 / costs[1], 1e13),
+		.move_bytes_per_s = fmin(1e9 / costs[2], 1e13),
+		.scan_neuron_ns = costs[0],
+		.reading_slowdown = 1,
+	};
+	return 0;
+}
+
+/* The median over a kind's steps at the shortest or the longest context. */
+static double attention_ns_at(const struct calibration *c, bool longest, uint64_t *ctx)
+{
+	double values[PROBE_STEPS];
+	size_t count = 0;
+
+	*ctx = 0;
+	for (unsigned i = 0; i < c->host.count; i++)
+		if (!*ctx || (c->host.steps[i].ctx > *ctx) == longest)
+			*ctx = c->host.steps[i].ctx;
+	for (unsigned i = 0; i < c->host.count; i++)
+		if (c->host.steps[i].kind == STEP_ATTENTION && c->host.steps[i].ctx == *ctx)
+			values[count++] = c->host.steps[i].compute_ns + c->host.steps[i].mem_ns;
+	return order_median(values, count);
+}
+
+static double head_ns(const struct calibration *c)
+{
+	double values[PROBE_STEPS];
+	size_t count = 0;
+
+	for (unsigned i = 0; i < c->host.count; i++)
+		if (c->host.steps[i].kind == STEP_HEAD)
+			values[count++] = c->host.steps[i].compute_ns + c->host.steps[i].mem_ns;
+	return order_median(values, count);
+}
+
+/* A type that the model does not have gets the measured type's rates, times this ratio of plain
+ * products. */
+double calibration_type_speed(const struct calibration *c, enum weight_type own,
+			      enum weight_type type)
+{
+	return c->host.gemv_s_per_byte[own] / c->host.gemv_s_per_byte[type];
+}
+
+/* One bandwidth for all matrices: the faster of attention's and the head's; what the other takes
+ * beyond it is its fixed cost. */
+static void fit_matrices(struct calibration *c, const struct model *model, enum weight_type weights)
+{
+	struct compute_params *compute = &c->device.compute;
+	uint64_t short_ctx, long_ctx;
+	double short_ns = attention_ns_at(c, false, &short_ctx);
+	double long_ns = attention_ns_at(c, true, &long_ctx), head = head_ns(c);
+	double head_bytes = (double)(model->vocab_count * model->d_model * weight_bytes(weights));
+	double kv_bytes = compute_kv_bytes(model, 1), attention_bytes, rate;
+
+	compute->kv_bytes_per_s = 1e14; /* too fast to be seen: never binds */
+	if (long_ns > short_ns)
+		compute->kv_bytes_per_s =
+			fmin(1e14, 1e9 * kv_bytes * (double)(long_ctx - short_ctx) /
+					   (long_ns - short_ns));
+	short_ns -= 1e9 * kv_bytes * (double)short_ctx / compute->kv_bytes_per_s;
+	attention_bytes = (double)compute_attention_bytes(model, weights);
+	rate = fmax(1e9 * attention_bytes / short_ns, 1e9 * head_bytes / head);
+	compute->gemv_f32_bytes_per_s = rate * calibration_type_speed(c, weights, WEIGHT_F32);
+	compute->gemv_f16_bytes_per_s = rate * calibration_type_speed(c, weights, WEIGHT_F16);
+	compute->gemv_bf16_bytes_per_s = rate * calibration_type_speed(c, weights, WEIGHT_BF16);
+	compute->attention_ns = fmax(0, short_ns - 1e9 * attention_bytes / rate);
+	compute->head_ns = fmax(0, head - 1e9 * head_bytes / rate);
+}
+
+static int fit_ffn(struct calibration *c, const struct model *model, enum weight_type weights,
+		   struct err *err)
+{
+	struct compute_params *compute = &c->device.compute;
+	double x[PROBE_STEPS], y[PROBE_STEPS], dense_ns = 0;
+	double row_bytes = (double)model_row_bytes(model, weights, REGION_BUNDLE);
+	struct line_fit line;
+	size_t count = 0;
+
+	for (unsigned i = 0; i < c->host.count; i++) {
+		const struct probe_step *step = &c->host.steps[i];
+
+		if (step->kind != STEP_FFN)
+			continue;
+		if (step->dense) {
+			dense_ns = step->compute_ns;
+			continue;
+		}
+		x[count] = (double)step->rows * row_bytes;
+		y[count++] = step->compute_ns;
+	}
+	if (line_fit(&line, x, y, count, err))
+		return err_where(
+			err, "FFN steps that take no longer with more rows: this host is too busy "
+			     "to calibrate on, or the model too small");
+	compute->ffn_f32_bytes_per_s =
+		line.rate * 1e9 * calibration_type_speed(c, weights, WEIGHT_F32);
+	compute->ffn_f16_bytes_per_s =
+		line.rate * 1e9 * calibration_type_speed(c, weights, WEIGHT_F16);
+	compute->ffn_bf16_bytes_per_s =
+		line.rate * 1e9 * calibration_type_speed(c, weights, WEIGHT_BF16);
+	compute->ffn_ns = line.fixed;
+	c->ffn_error_frac = line.error_frac;
+	if (dense_ns > 0)
+		c->dense_error_frac =
+			fabs(line.fixed + (double)model->d_ffn * row_bytes / line.rate - dense_ns) /
+			dense_ns;
+	return 0;
+}
+
+static bool has_steps(const struct calibration *c, enum step_kind kind)
+{
+	for (unsigned i = 0; i < c->host.count; i++)
+		if (c->host.steps[i].kind == kind && c->host.steps[i].compute_ns > 0)
+			return true;
+	return false;
+}
+
+int calibrate_host(struct calibration *c, double seconds, struct err *err)
+{
+	const struct calibrate_options *options = c->options;
+	const struct model *model = real_model_shape(c->rm);
+	enum weight_type own = real_model_weights(c->rm);
+	const struct probe_host_options probe = {
+		.model_dir = options->model_dir,
+		.target = options->target,
+		.store = STORE_COMPACT,
+		.threads = options->threads,
+		.seconds = seconds,
+		.seed = options->seed,
+		.progress = options->progress,
+		.progress_arg = options->progress_arg,
+	};
+
+	if (probe_host(&c->host, &probe, err))
+		return err->code;
+	if (head_ns(c) <= 0 || !has_steps(c, STEP_ATTENTION))
+		return err_set(err, EDOM, "the engine was not seen at work: give more --time");
+	if (fit_store(c, model, own, err) || fit_ffn(c, model, own, err))
+		return err->code;
+	fit_matrices(c, model, own);
+	c->device.compute.threads = options->threads;
+	/* Every kernel here waits for memory: the arithmetic cap is not identified and never binds.
+	 */
+	c->device.compute.flops_per_s = 1e16;
+	c->device.compute.reading_slowdown = 1;
+	return 0;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* calibrate_report.c - a calibration as a device profile, and as a page for people */
+#include "calibration.h"
+
+#include "device_annex.h"
+#include "flash.h"
+#include "newfile.h"
+#include "order.h"
+#include "real_read.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { NOISE_MOST = CALIBRATION_CELLS + PROBE_STEPS };
+
+/* ---- where it comes from ---- */
+
+/* How far one measurement of a thing lies from another: of batches, and of the engine's steps. */
+static double noise_floor(const struct calibration *c)
+{
+	double noise[NOISE_MOST];
+	size_t count = 0;
+
+	for (unsigned i = 0; i < c->flash.count; i++)
+		noise[count++] = c->flash.points[i].spread_ns / c->flash.points[i].mean_ns;
+	for (unsigned i = 0; i < c->host.count; i++)
+		if (c->host.steps[i].compute_ns > 0)
+			noise[count++] =
+				c->host.steps[i].compute_sd_ns / c->host.steps[i].compute_ns;
+	return order_median(noise, count);
+}
+
+static const char *engine_name(const struct calibrate_options *options)
+{
+	enum read_engine engine = options->engine;
+
+	if (engine == READ_AUTO)
+		engine = reader_engine_auto(options->target->is_emulated);
+	return read_engine_words[engine].text;
+}
+
+static double left_out_error(const struct flash_fit *fit)
+{
+	double error = fit->corrected ? fit->corrected_cv_error_frac : fit->cv_error_frac;
+
+	return isfinite(error) ? error : fit->error_frac;
+}
+
+void calibration_describe(struct calibration *c)
+{
+	const struct calibrate_options *options = c->options;
+	struct device_origin *origin = &c->device.origin;
+	time_t now = time(NULL);
+	struct tm day;
+	struct stat st;
+
+	origin->kind = options->target->is_emulated ? ORIGIN_EMULATED : ORIGIN_MEASURED;
+	origin->noise_floor_frac = noise_floor(c);
+	origin->flash_fit_error_frac = c->deep_error_frac;
+	origin->flash_cv_error_frac = left_out_error(calibration_fit(c));
+	snprintf(origin->source, sizeof(origin->source), "%s", options->target->name);
+	snprintf(origin->read_engine, sizeof(origin->read_engine), "%s", engine_name(options));
+	snprintf(origin->form, sizeof(origin->form), "%s%s", flash_forms[c->choice.chosen].name,
+		 calibration_fit(c)->corrected ? ", corrected" : "");
+	origin->drift_frac = c->flash.drift_frac;
+	origin->pace_bytes_per_s = c->host.pace_bytes_per_s;
+	origin->pace_spread_frac = c->host.pace_spread_frac;
+	if (stat(real_model_path(c->rm, 1), &st) == 0)
+		origin->file_bytes = (uint64_t)st.st_size;
+	host_name(origin->host, sizeof(origin->host));
+	gmtime_r(&now, &day);
+	strftime(origin->date, sizeof(origin->date), "%Y-%m-%d", &day);
+	for (unsigned i = 0; i < c->flash.count; i++)
+		origin->polluted += c->flash.points[i].polluted;
+	snprintf(c->device.name, sizeof(c->device.name), "%s", options->name);
+	snprintf(c->device.about, sizeof(c->device.about), "calibrated from outside: %.200s",
+		 origin->source);
+}
+
+/* ---- the profile ---- */
+
+static void write_points(FILE *out, const struct calibration *c)
+{
+	fprintf(out, "points:\n");
+	for (unsigned i = 0; i < c->flash.count; i++) {
+		const struct probe_point *p = &c->flash.points[i];
+
+		if (p->cell.read_count == 0)
+			fprintf(out,
+				"  - {read_bytes: %llu, in_flight: %u, reads_per_s: %.6g, "
+				"noise_frac: %.4g}\n",
+				(unsigned long long)p->cell.read_bytes, p->cell.in_flight,
+				1e9 / p->mean_ns, p->error_ns / p->mean_ns);
+	}
+}
+
+static void write_intervals(FILE *out, const struct flash_fit *fit)
+{
+	fprintf(out, "intervals:\n");
+	for (unsigned i = 0; i < FLASH_FIT_PARAMS; i++)
+		if (fit->identified[i])
+			fprintf(out, "  %s: [%.6g, %.6g]\n", flash_fit_names[i], fit->low[i],
+				fit->high[i]);
+		else
+			fprintf(out, "  %s: not identified\n", flash_fit_names[i]);
+}
+
+static void write_form_checks(FILE *out, const struct flash_choice *choice)
+{
+	for (unsigned i = 0; i < FLASH_FORMS; i++) {
+		const struct flash_fit *fit = &choice->scores[i].fit;
+
+		if (!choice->scores[i].fitted)
+			continue;
+		fprintf(out,
+			"  - {what: form, form: %s, aicc: %.5g, error_frac: %.4g, left_out_frac: "
+			"%.4g, corrected_left_out_frac: %.4g}\n",
+			flash_forms[i].name, fit->aicc, fit->error_frac, fit->cv_error_frac,
+			fit->corrected_cv_error_frac);
+	}
+}
+
+static void write_checks(FILE *out, const struct calibration *c)
+{
+	fprintf(out,
+		"checks:\n  - {what: errors, flash_all_frac: %.4g, flash_own_sizes_frac: %.4g, "
+		"batch_form_frac: %.4g, batch_frac: %.4g, store_frac: %.4g, ffn_frac: %.4g, "
+		"dense_ffn_frac: %.4g, "
+		"f16_over_f32: %.4g, bf16_over_f32: %.4g}\n",
+		calibration_fit(c)->error_frac, c->own_error_frac, c->batch_form_error_frac,
+		c->batch_error_frac, c->store_error_frac, c->ffn_error_frac, c->dense_error_frac,
+		calibration_type_speed(c, WEIGHT_F16, WEIGHT_F32),
+		calibration_type_speed(c, WEIGHT_BF16, WEIGHT_F32));
+	write_form_checks(out, &c->choice);
+	for (unsigned i = 0; i < c->batch_count; i++) {
+		const struct batch_check *b = &c->batches[i];
+
+		fprintf(out,
+			"  - {what: batch, read_bytes: %llu, in_flight: %u, reads: %llu, measured: "
+			"%.6gns, predicted: %.6gns, error_p50_frac: %.4g, error_p95_frac: %.4g}\n",
+			(unsigned long long)b->cell.read_bytes, b->cell.in_flight,
+			(unsigned long long)b->cell.read_count, b->measured_ns, b->predicted_ns,
+			b->error_p50_frac, b->error_p95_frac);
+	}
+}
+
+int calibration_write(const struct calibration *c, const char *path, struct err *err)
+{
+	struct newfile file;
+	struct ynode *map = device_write(&c->device);
+
+	if (!map)
+		return err_nomem(err, "a device profile", sizeof(c->device));
+	if (newfile_open(&file, path, err))
+		goto out;
+	/* Written as tables below. */
+	ynode_remove(map, "correction");
+	ynode_remove(map, "batch_correction");
+	ynode_write(map, file.stream);
+	correction_write(file.stream, "correction", &c->device.flash.correction, "in_flight");
+	correction_write(file.stream, "batch_correction", &c->device.flash.batch_correction,
+			 "reads");
+	write_points(file.stream, c);
+	write_intervals(file.stream, calibration_fit(c));
+	samples_write(file.stream, calibration_fit(c));
+	write_checks(file.stream, c);
+	(void)!newfile_commit(&file, err);
+out:
+	ynode_free(map);
+	return err->code;
+}
+
+/* ---- the page ---- */
+
+/* Names of the parameters that were held, or of those that are free and not identified. */
+static void print_unsettled(FILE *out, const struct flash_fit *fit, const char *what, bool held)
+{
+	const char *before = "          ";
+
+	for (unsigned i = 0; i < FLASH_FIT_PARAMS; i++) {
+		bool is_held = fit->low[i] == fit->high[i];
+
+		if (is_held != held || (!held && fit->identified[i]))
+			continue;
+		if (before[0] == ' ')
+			fprintf(out, "%s%s: ", before, what);
+		else
+			fputs(before, out);
+		fputs(flash_fit_names[i], out);
+		before = ", ";
+	}
+	if (before[0] == ',')
+		fputc('\n', out);
+}
+
+static void print_param(FILE *out, const struct flash_fit *fit, unsigned p)
+{
+	const struct param *row = param_find(&flash_table, flash_fit_names[p]);
+	char value[32], low[32], high[32];
+	double is;
+
+	memcpy(&is, (const char *)&fit->flash + row->offset, sizeof(is));
+	if (fit->low[p] < fit->high[p] && fit->identified[p])
+		fprintf(out, "          %-20s %10s  [%s, %s]\n", row->name,
+			unit_human(value, sizeof(value), is, row->dim),
+			unit_human(low, sizeof(low), fit->low[p], row->dim),
+			unit_human(high, sizeof(high), fit->high[p], row->dim));
+}
+
+static void print_flash(FILE *out, const struct calibration *c)
+{
+	const struct flash_fit *fit = calibration_fit(c);
+	const struct flash_params *flash = &c->device.flash;
+	char a[32];
+
+	fprintf(out, "flash     form %s: %s%s\n", flash_forms[c->choice.chosen].name,
+		flash_forms[c->choice.chosen].formula,
+		fit->corrected ? ", with a correction table" : "");
+	for (unsigned p = 0; p < FLASH_FIT_PARAMS; p++)
+		print_param(out, fit, p);
+	print_unsettled(out, fit, "held", true);
+	print_unsettled(out, fit, "not identified (interval wider than a factor 3)", false);
+	fprintf(out,
+		"          errors: form alone %.1f %%, sizes left out %.1f %%, corrected %.1f %%; "
+		"at "
+		"the deepest in flight %.1f %%, own sizes %.1f %%\n",
+		fit->error_frac * 100, fit->cv_error_frac * 100, fit->corrected_cv_error_frac * 100,
+		c->deep_error_frac * 100, c->own_error_frac * 100);
+	fprintf(out,
+		"          saturated by %.1f reads of 16 KiB in flight; half of peak at %s a "
+		"read\n",
+		flash_saturation_in_flight(flash, 16384),
+		unit_human(a, sizeof(a), flash_half_bandwidth_bytes(flash), DIM_BYTES));
+}
+
+static void print_batches(FILE *out, const struct calibration *c)
+{
+	char a[32], b[32], d[32];
+
+	fprintf(out,
+		"batches   mean error of the form %.1f %%, corrected %.1f %%; %s a batch, %s a "
+		"read that sets out with others\n",
+		c->batch_form_error_frac * 100, c->batch_error_frac * 100,
+		unit_human(a, sizeof(a), c->device.flash.batch_ns, DIM_TIME),
+		unit_human(b, sizeof(b), c->device.flash.crowd_ns, DIM_TIME));
+	for (unsigned i = 0; i < c->batch_count; i++) {
+		const struct batch_check *check = &c->batches[i];
+
+		fprintf(out,
+			"          %4llu x %-9s measured %-9s predicted %-9s (%+.1f %%); single "
+			"batches off by %.1f %% (p50), %.1f %% (p95)\n",
+			(unsigned long long)check->cell.read_count,
+			unit_human(a, sizeof(a), (double)check->cell.read_bytes, DIM_BYTES),
+			unit_human(b, sizeof(b), check->measured_ns, DIM_TIME),
+			unit_human(d, sizeof(d), check->predicted_ns, DIM_TIME),
+			(check->predicted_ns / check->measured_ns - 1) * 100,
+			check->error_p50_frac * 100, check->error_p95_frac * 100);
+	}
+}
+
+static void print_host(FILE *out, const struct calibration *c)
+{
+	const struct device *device = &c->device;
+	char a[32], b[32];
+
+	fprintf(out, "dram      append %s, move %s; fit error %.1f %%\n",
+		unit_human(a, sizeof(a), device->dram.append_bytes_per_s, DIM_BANDWIDTH),
+		unit_human(b, sizeof(b), device->dram.move_bytes_per_s, DIM_BANDWIDTH),
+		c->store_error_frac * 100);
+	fprintf(out,
+		"compute   f16: matrices %s, FFN rows %s (fit error %.1f %%, dense %.1f %%); %llu "
+		"threads\n",
+		unit_human(a, sizeof(a), device->compute.gemv_f16_bytes_per_s, DIM_BANDWIDTH),
+		unit_human(b, sizeof(b), device->compute.ffn_f16_bytes_per_s, DIM_BANDWIDTH),
+		c->ffn_error_frac * 100, c->dense_error_frac * 100,
+		(unsigned long long)device->compute.threads);
+}
+
+void calibration_print(FILE *out, const struct calibration *c)
+{
+	const struct device_origin *origin = &c->device.origin;
+
+	print_flash(out, c);
+	print_batches(out, c);
+	print_host(out, c);
+	fprintf(out,
+		"noise     floor %.1f %%; drift %.1f %% taken out; %llu of %u points polluted by "
+		"foreign traffic (%u of %u visits made again), %u not known to 3 %%\n",
+		origin->noise_floor_frac * 100, origin->drift_frac * 100,
+		(unsigned long long)origin->polluted, c->flash.count, c->flash.polluted_visits,
+		c->flash.visits, c->unsettled);
+}
