@@ -15,7 +15,7 @@
 static const struct {
 	const char *name;
 	double seconds;
-} modes[] = {{"quick", 20}, {"full", 150}};
+} modes[] = {{"quick", CALIBRATE_QUICK_SECONDS}, {"full", CALIBRATE_FULL_SECONDS}};
 enum { MODES = sizeof(modes) / sizeof(modes[0]) };
 
 static double mode_seconds(const char *mode)
@@ -75,6 +75,7 @@ static int run_calibration(const char *path, const struct calibrate_first *first
 	struct fraction_progress progress = {NULL, 0};
 	char folder[PATH_MAX], name[RESULT_TEXT];
 	struct calibrate_options options = {
+		.mode = strcmp(first->mode, "full") == 0 ? CALIBRATE_FULL : CALIBRATE_QUICK,
 		.model_dir = folder,
 		.target = &trial->target,
 		.threads = trial_threads(trial),
