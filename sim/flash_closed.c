@@ -9,17 +9,19 @@
 
 /* The formula's sums, over some reads. */
 struct sums {
-	double reads, ramp, apart, beyond;
+	double reads, bytes, ramp, apart, beyond;
 };
 
 static void sums_add(struct sums *sums, const struct sim_read_cost *cost, double count)
 {
 	sums->reads += count;
+	sums->bytes += count * (double)cost->bytes;
 	sums->ramp = fmax(sums->ramp, cost->alone_ns - cost->bottleneck_ns);
 	sums->apart += count * cost->bottleneck_ns;
 	sums->beyond += count * fmax(0, cost->interval_ns - cost->bottleneck_ns);
 }
 
+/* Before the batch's factor. */
 static double sums_ns(const struct sums *sums, const struct sim_flash_options *options)
 {
 	double width = options->in_flight, reads = sums->reads;
@@ -27,6 +29,7 @@ static double sums_ns(const struct sums *sums, const struct sim_flash_options *o
 
 	if (reads <= 0)
 		return 0;
+	ns += (fmin(reads, width) - 1) * options->params->crowd_ns;
 	if (reads > width)
 		ns += (reads - width) * (1 + (width - 1) / (2 * reads)) * sums->beyond / reads;
 	return ns;
@@ -41,7 +44,10 @@ double sim_flash_closed_ns(struct sim_flash *flash, const struct read_class *cla
 		if (classes[i].count > 0)
 			sums_add(&sums, sim_flash_cost(flash, classes[i].bytes),
 				 (double)classes[i].count);
-	return sums_ns(&sums, &flash->options);
+	if (sums.reads <= 0)
+		return 0;
+	return sums_ns(&sums, &flash->options) *
+	       sim_flash_factor(flash, sums.reads, sums.bytes / sums.reads);
 }
 
 /* Sums of one read after the other lose a bit here and there: never past the batch's end, and the
@@ -52,12 +58,17 @@ static void put_arrivals(struct sim_flash *flash, struct sim_reads *reads)
 	struct flash_read read;
 	struct sums sums = {0};
 	uint64_t i = 0;
+	double factor;
 
+	if (!reads->count)
+		return;
+	factor = sim_flash_factor(flash, (double)reads->count,
+				  (double)reads->bytes / (double)reads->count);
 	for (sim_walk_init(&walk, reads->plan); i < reads->count && sim_walk_next(&walk, &read);
 	     i++) {
 		sums_add(&sums, sim_flash_cost(flash, read.bytes), 1);
-		reads->arrived_ns[i] =
-			fmin(reads->begin_ns + sums_ns(&sums, &flash->options), reads->end_ns);
+		reads->arrived_ns[i] = fmin(
+			reads->begin_ns + factor * sums_ns(&sums, &flash->options), reads->end_ns);
 	}
 	if (i > 0)
 		reads->arrived_ns[i - 1] = reads->end_ns;

@@ -18,14 +18,18 @@ static void reads_next(struct event_batch *batch, struct event_read *to)
 	struct sim_reads *reads = reads_of(batch);
 	const struct sim_read_cost *cost;
 	struct flash_read read;
+	double bus_ns;
 	bool more = sim_walk_next(&reads->walk, &read);
 
 	assert(more && "a plan has as many reads as it says (plan_check)");
 	(void)more;
 	cost = sim_flash_cost(reads->flash, read.bytes);
+	bus_ns = cost->bottleneck_ns;
+	if (batch->issued > 0 && batch->issued < reads->flash->options.in_flight)
+		bus_ns += reads->flash->options.params->crowd_ns;
 	*to = (struct event_read){
-		.unit_ns = cost->alone_ns - cost->bottleneck_ns,
-		.bus_ns = cost->bottleneck_ns,
+		.unit_ns = (cost->alone_ns - cost->bottleneck_ns) * reads->factor,
+		.bus_ns = bus_ns * reads->factor,
 		.bytes = read.bytes,
 		.place = rng_mix((uint64_t)read.region << 32 | read.layer) ^ read.offset,
 	};
@@ -72,6 +76,8 @@ static int events_submit(struct sim_flash *flash, struct sim_reads *reads, struc
 	if (!plan->read_count)
 		return 0;
 	reads->flash = flash;
+	reads->factor = sim_flash_factor(flash, (double)plan->read_count,
+					 (double)plan->read_bytes / (double)plan->read_count);
 	sim_walk_init(&reads->walk, plan);
 	reads->batch = (struct event_batch){
 		.count = plan->read_count,
@@ -79,8 +85,9 @@ static int events_submit(struct sim_flash *flash, struct sim_reads *reads, struc
 		.next = reads_next,
 		.done = reads_done,
 	};
-	return event_device_submit(flash->state, &reads->batch,
-				   reads->submit_ns + flash->options.params->batch_ns, err);
+	return event_device_submit(
+		flash->state, &reads->batch,
+		reads->submit_ns + flash->options.params->batch_ns * reads->factor, err);
 }
 
 /* Reads may overtake each other: one counts as arrived when all before it are complete. */

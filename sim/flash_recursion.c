@@ -29,31 +29,31 @@ static void recursion_close(struct sim_flash *flash)
 	free(flash->state);
 }
 
-void sim_recursion_start(struct sim_recursion *at, struct sim_flash *flash, double begin_ns)
+void sim_recursion_start(struct sim_recursion *at, struct sim_flash *flash, double begin_ns,
+			 double factor)
 {
 	const struct recursion *state = flash->state;
 
-	*at = (struct sim_recursion){.flash = flash, .bus_free_ns = begin_ns};
+	*at = (struct sim_recursion){.flash = flash, .factor = factor, .bus_free_ns = begin_ns};
 	for (unsigned i = 0; i < flash->unit_count; i++)
 		state->unit_free_ns[i] = begin_ns;
 	for (unsigned i = 0; i < flash->options.in_flight; i++)
 		state->ended_ns[i] = begin_ns;
 }
 
-/* The bus serves in order, so that completions come in order and the oldest of a ring of n is the
+/* 'count' reads of the size at hand, the bus taking 'bus_ns' for each.
+ *
+ * The bus serves in order, so that completions come in order and the oldest of a ring of n is the
  * one that a new read waits for. */
-void sim_recursion_read(struct sim_recursion *at, uint64_t bytes, uint64_t count)
+static void serve(struct sim_recursion *at, double bus_ns, uint64_t count)
 {
 	const struct recursion *state = at->flash->state;
 	double *unit_free = state->unit_free_ns, *ended = state->ended_ns;
 	unsigned units = at->flash->unit_count, slots = at->flash->options.in_flight;
 	unsigned unit = at->unit, slot = at->slot;
-	double bus_free = at->bus_free_ns, start = bus_free, unit_ns, bus_ns;
+	double unit_ns = (at->cost.alone_ns - at->cost.bottleneck_ns) * at->factor;
+	double bus_free = at->bus_free_ns, start = bus_free;
 
-	if (at->cost.bytes != bytes)
-		at->cost = *sim_flash_cost(at->flash, bytes);
-	bus_ns = at->cost.bottleneck_ns;
-	unit_ns = at->cost.alone_ns - bus_ns;
 	for (uint64_t i = 0; i < count; i++) {
 		double ready;
 
@@ -69,8 +69,27 @@ void sim_recursion_read(struct sim_recursion *at, uint64_t bytes, uint64_t count
 	}
 	at->unit = unit;
 	at->slot = slot;
+	at->index += count;
 	at->bus_free_ns = bus_free;
 	at->started_ns = start;
+}
+
+void sim_recursion_read(struct sim_recursion *at, uint64_t bytes, uint64_t count)
+{
+	const struct sim_flash_options *options = &at->flash->options;
+	double bus_ns;
+
+	if (at->cost.bytes != bytes)
+		at->cost = *sim_flash_cost(at->flash, bytes);
+	bus_ns = at->cost.bottleneck_ns * at->factor;
+	if (options->params->crowd_ns > 0) {
+		double crowd_ns = bus_ns + options->params->crowd_ns * at->factor;
+
+		for (; count > 0 && at->index < options->in_flight; count--)
+			serve(at, at->index > 0 ? crowd_ns : bus_ns, 1);
+	}
+	if (count > 0)
+		serve(at, bus_ns, count);
 }
 
 /* Read by read, for who asks when each arrived, or for a timeline. */
@@ -115,13 +134,18 @@ static void equal_reads(struct sim_reads *reads, struct sim_recursion *at)
 
 static int recursion_submit(struct sim_flash *flash, struct sim_reads *reads, struct err *err)
 {
+	const struct plan *plan = reads->plan;
 	struct sim_recursion at;
+	double factor;
 
 	(void)err;
 	reads->begin_ns = reads->end_ns = fmax(reads->submit_ns, flash->free_ns);
-	if (!reads->plan->read_count)
+	if (!plan->read_count)
 		return 0;
-	sim_recursion_start(&at, flash, reads->begin_ns + flash->options.params->batch_ns);
+	factor = sim_flash_factor(flash, (double)plan->read_count,
+				  (double)plan->read_bytes / (double)plan->read_count);
+	sim_recursion_start(&at, flash, reads->begin_ns + flash->options.params->batch_ns * factor,
+			    factor);
 	if (reads->wants_arrivals || timeline_is_on(flash->options.timeline))
 		each_read(reads, &at);
 	else

@@ -73,6 +73,12 @@ const struct sim_read_cost *sim_flash_cost(struct sim_flash *flash, uint64_t byt
 	return cost;
 }
 
+double sim_flash_factor(const struct sim_flash *flash, double read_count, double read_bytes)
+{
+	return flash_batch_factor(flash->options.params, read_count, read_bytes,
+				  flash->options.in_flight);
+}
+
 void sim_flash_span(const struct sim_flash *flash, const struct plan *plan, double begin_ns,
 		    double end_ns, uint64_t bytes)
 {

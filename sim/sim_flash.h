@@ -55,6 +55,7 @@ struct sim_reads {
 	size_t arrived_room;
 	/* Level events: */
 	struct sim_flash *flash;
+	double factor;
 	struct event_batch batch;
 	struct sim_walk walk; /* what is not issued yet */
 };
@@ -104,7 +105,8 @@ void sim_flash_rebase(struct sim_flash *flash, double ns);
 /* Little's law, and as many bytes out as in, over all that went through.  EPROTO with both figures. */
 MUST_CHECK int sim_flash_check(const struct sim_flash *flash, struct err *err);
 
-/* For the levels: */
+/* For the levels: what a batch's every time is multiplied by (flash_batch_factor()). */
+double sim_flash_factor(const struct sim_flash *flash, double read_count, double read_bytes);
 const struct sim_read_cost *sim_flash_cost(struct sim_flash *flash, uint64_t bytes);
 void sim_flash_span(const struct sim_flash *flash, const struct plan *plan, double begin_ns,
 		    double end_ns, uint64_t bytes);
@@ -114,7 +116,9 @@ MUST_CHECK int sim_reads_room(struct sim_reads *reads, uint64_t count, struct er
 /* Time from a batch's submission to its last completion, on an idle device, in closed form. 0 reads:
  * 0 ns.  For one size it is flash_batch_ns().  Of several sizes b, N_b reads each and N in all,
  *	batch_ns + max (R(b,1) - D(b)) + sum N_b D(b)        one ramp, every read's bottleneck
- *	+ (N - n) (1 + (n-1)/2N) sum N_b/N (1/X(b,n) - D(b))   where N > n: what latency costs beyond it */
+ *	+ (min(N,n) - 1) crowd_ns                              the first round's
+ *	+ (N - n) (1 + (n-1)/2N) sum N_b/N (1/X(b,n) - D(b))   where N > n: what latency costs beyond it
+ * times the factor of N reads of their mean size. */
 double sim_flash_closed_ns(struct sim_flash *flash, const struct read_class *classes,
 			   unsigned class_count);
 
@@ -122,15 +126,21 @@ double sim_flash_closed_ns(struct sim_flash *flash, const struct read_class *cla
  * since the start (0 when there was none).  Read i
  *	starts    when read i-n has completed and its unit (i mod P) is free; then
  *	occupies  the unit for U(b) = R(b,1) - D(b), and the unit with its data waits for the bus; then
- *	occupies  the bus for D(b), requests and bytes both being a cost of the one path to the host. */
+ *	occupies  the bus for D(b), requests and bytes both being a cost of the one path to the host, and
+ *	          for crowd_ns more in the first round but one;
+ * all times the batch's factor. */
 struct sim_recursion {
 	struct sim_flash *flash;
 	struct sim_read_cost cost;
 	unsigned unit, slot;
+	double factor;
+	uint64_t index; /* of the next read */
 	double bus_free_ns;
 	double started_ns; /* of the last read */
 };
-void sim_recursion_start(struct sim_recursion *at, struct sim_flash *flash, double begin_ns);
+/* The first read may begin at 'begin_ns'. */
+void sim_recursion_start(struct sim_recursion *at, struct sim_flash *flash, double begin_ns,
+			 double factor);
 void sim_recursion_read(struct sim_recursion *at, uint64_t bytes, uint64_t count);
 
 #endif
