@@ -348,9 +348,12 @@ static int real_visit(struct runner *runner, struct slot *slot, struct trace_cac
 		      uint32_t visit, struct err *err)
 {
 	uint32_t repeats = (uint32_t)slot->trial->run.repeats, visits = visits_of(slot->trial);
+	const struct trial_visit opened = {.cache = cache,
+					   .timeline = slot->list.timeline,
+					   .number = slot->first ? visits + visit : visit};
 	struct trial_real *real;
 
-	if (trial_real_open(&real, slot->trial, cache, slot->list.timeline, err))
+	if (trial_real_open(&real, slot->trial, &opened, err))
 		return err->code;
 	for (uint32_t repeat = visit; repeat < repeats && !is_stopped(runner); repeat += visits) {
 		if (real_repeat(runner, slot, real, repeat, err))

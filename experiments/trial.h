@@ -76,13 +76,16 @@ void trial_describe(struct result_row *row, const struct trial *trial, const cha
  * token. trial_summarise() does the rest. */
 MUST_CHECK int trial_run_sim(struct result_row *row, struct token_list *list,
 			     const struct trial *trial, struct trace_cache *cache, struct err *err);
-/* A trial opened in the real world for one repeat after the other; 'cache' may not be asked for
- * another trace meanwhile.  'timeline' (NULL: none) gets one token's spans. EINVAL when the trial names no
- * model_files. */
+/* A trial opened in the real world for one repeat after the other; the cache may not be asked for
+ * another trace meanwhile.  EINVAL when the trial names no model_files. */
 struct trial_real;
+struct trial_visit {
+	struct trace_cache *cache;
+	struct timeline *timeline; /* gets one token's spans; NULL: none does */
+	uint32_t number;	   /* an emulated device stalls at other reads in each visit */
+};
 MUST_CHECK int trial_real_open(struct trial_real **out, const struct trial *trial,
-			       struct trace_cache *cache, struct timeline *timeline,
-			       struct err *err);
+			       const struct trial_visit *visit, struct err *err);
 void trial_real_close(struct trial_real *real); /* NULL is fine */
 /* One repeat from an empty store; 'repeat' goes into the token lines.  row->polluted is 1 when
  * foreign disk traffic was seen (0 on an emulated device, which no disk slows down),

@@ -4,6 +4,7 @@
 #include "real_model.h"
 #include "real_probe.h"
 #include "real_world.h"
+#include "rng.h"
 #include "trial_books.h"
 #include "trial_drain.h"
 #include "trial_files.h"
@@ -86,7 +87,18 @@ struct trial_real {
 	char logged_hash[DIGEST_TEXT]; /* of the decision log that was written; "" = none */
 };
 
-static int open_world(struct trial_real *real, struct timeline *timeline, struct err *err)
+/* Other stalls for each trial and visit: were they the same, two visits would look alike however much the
+ * device scatters, and all trials would share one stretch of luck. */
+static uint64_t stall_seed(const struct trial *trial, uint32_t visit)
+{
+	uint64_t hash = 0;
+
+	for (size_t i = 0; i < sizeof(trial->hash) && trial->hash[i]; i++)
+		hash = rng_mix(hash ^ (unsigned char)trial->hash[i]);
+	return rng_mix(trial->run.seed ^ rng_mix(hash ^ visit));
+}
+
+static int open_world(struct trial_real *real, const struct trial_visit *visit, struct err *err)
 {
 	const struct trial *trial = real->trial;
 	struct real_options options = {
@@ -98,7 +110,8 @@ static int open_world(struct trial_real *real, struct timeline *timeline, struct
 		.ctx = trial->run.ctx,
 		.threads = trial_threads(trial),
 		.seed = trial->run.seed,
-		.timeline = timeline,
+		.stall_seed = stall_seed(trial, visit->number),
+		.timeline = visit->timeline,
 	};
 
 	if (dry_run(&options.needs, trial, real->policy, err) ||
@@ -118,8 +131,8 @@ static double pace_frac(const struct trial *trial)
 	return host_pace(trial_threads(trial)) / device->origin.pace_bytes_per_s;
 }
 
-int trial_real_open(struct trial_real **out, const struct trial *trial, struct trace_cache *cache,
-		    struct timeline *timeline, struct err *err)
+int trial_real_open(struct trial_real **out, const struct trial *trial,
+		    const struct trial_visit *visit, struct err *err)
 {
 	struct trial_real *real = calloc(1, sizeof(*real));
 	const struct trace *trace;
@@ -130,9 +143,9 @@ int trial_real_open(struct trial_real **out, const struct trial *trial, struct t
 	host_peak_reset();
 	if (trial_model_folder(real->folder, trial, err) ||
 	    folder_digest(real->weights_digest, real->folder, trial, err) ||
-	    trace_cache_get(cache, trial, &trace, err) ||
+	    trace_cache_get(visit->cache, trial, &trace, err) ||
 	    policy_open(&real->policy, &trial->policy, &trial->model, trace, err) ||
-	    open_world(real, timeline, err)) {
+	    open_world(real, visit, err)) {
 		trial_real_close(real);
 		return err->code;
 	}

@@ -214,7 +214,7 @@ static int open_files(struct real_world *real, struct err *err)
 		.in_flight = (unsigned)o->config->in_flight,
 		.emulated = o->target->is_emulated ? &o->target->emulated : NULL,
 		.throttle = o->target->is_throttled ? &o->target->throttle : NULL,
-		.seed = o->seed,
+		.seed = o->stall_seed ? o->stall_seed : o->seed,
 	};
 
 	if (choose_engine(real, err) ||

@@ -24,6 +24,7 @@ struct real_options {
 	struct run_outcome
 		needs; /* of a dry run with world_null: sizes the store and the buffers */
 	uint64_t seed;
+	uint64_t stall_seed; /* emulated device: of its stalls and retries; 0 = seed */
 	uint64_t
 		tile_bytes; /* most bytes of a step that are read before they are used; 0 = 64 MiB (tests: less) */
 	struct timeline *timeline; /* where the spans of one token go; NULL: nowhere */

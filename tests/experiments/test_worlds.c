@@ -234,6 +234,70 @@ START_TEST(test_a_real_trial_that_fails_leaves_the_others)
 }
 END_TEST
 
+/* Every tenth read waits for 5 ms or so, a trial has hardly ten: no two repeats are alike. */
+static const char stalling_yaml[] =
+	"base: quick.yaml\nname: stalling\nemulated: {stall_frac: 10%, stall_ns: 5ms}\n";
+
+/* Notes go to standard error, which is a file for as long. */
+static char *noise_of_run(const struct runner_options *options, struct runner_totals *totals)
+{
+	static char said[4096];
+	struct runner_options told = *options;
+	int kept = dup(STDERR_FILENO);
+	FILE *file = freopen("said.txt", "w+", stderr);
+	struct err err = {0};
+	size_t length;
+
+	ck_assert(kept >= 0 && file != NULL);
+	told.progress = progress_open("noisy", 1);
+	ck_assert_msg(runner_run(totals, &experiment, &told, &err) == 0, "%s", err.msg);
+	progress_close(told.progress);
+	fflush(stderr);
+	rewind(stderr);
+	length = fread(said, 1, sizeof(said) - 1, stderr);
+	said[length] = '\0';
+	ck_assert(dup2(kept, STDERR_FILENO) >= 0);
+	close(kept);
+	return said;
+}
+
+START_TEST(test_a_trial_too_noisy_to_be_judged_is_measured_once_more)
+{
+	const struct runner_options options = {
+		.dir = "out", .sim = true, .real = true, .again = _i == 1, .jobs = 1};
+	struct result_token *lines;
+	struct runner_totals totals;
+	struct results *results;
+	struct result_row *rows;
+	struct err err = {0};
+	size_t count, line_count;
+	const char *said;
+
+	experiment_fini(&experiment);
+	scratch_write("stalling.yaml", stalling_yaml);
+	scratch_experiment(&experiment,
+			   "experiment: noisy\nmodel: tiny.yaml\ndevice: m1-max\nctx: 64\ntokens: "
+			   "1\nwarmup: 1\npolicy: bundle\ntarget: stalling.yaml\nworlds: [sim, "
+			   "real]\nrepeats: 12\nvisits: 2\nthreads: 1\nmodel_files: weights\n");
+	said = noise_of_run(&options, &totals);
+	ck_assert_msg((strstr(said, "1 trials are measured once more") != NULL) == (_i == 1), "%s",
+		      said);
+	ck_assert_uint_eq(totals.done, 2); /* one trial in two worlds, however often */
+	ck_assert_uint_eq(totals.failed, 0);
+	rows = rows_of(&count);
+	ck_assert_uint_eq(count, 2);
+	ck_assert_str_eq(rows[1].world, "real");
+	ck_assert_uint_eq(rows[1].repeats, 12);
+	ck_assert_int_eq(results_open(&results, "out", &err), 0);
+	ck_assert_int_eq(
+		results_tokens(results, rows[1].trial_hash, "real", &lines, &line_count, &err), 0);
+	ck_assert_uint_eq(line_count, 12 * 2); /* of one measurement alone */
+	results_close(results);
+	free(lines);
+	free(rows);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("worlds");
@@ -249,6 +313,7 @@ int main(void)
 	tcase_add_test(tcase, test_rows_of_both_worlds_are_kept_on_resume);
 	tcase_add_test(tcase, test_rows_of_other_weights_are_measured_again);
 	tcase_add_test(tcase, test_a_real_trial_that_fails_leaves_the_others);
+	tcase_add_loop_test(tcase, test_a_trial_too_noisy_to_be_judged_is_measured_once_more, 0, 2);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
