@@ -5,8 +5,11 @@
  * Everything that the other engines avoid happens here on purpose: the kernel decides what stays in
  * DRAM, beside what our own store keeps, and a miss is a page fault.  Under a memory cgroup (which
  * counts page cache) it shows what "let the operating system do it" costs; without one and with
- * memory to spare, runs after the first measure the page cache and not flash.  Readahead is off
- * (MADV_RANDOM): for neuron rows it reads more than it brings.
+ * memory to spare, runs after the first measure the page cache and not flash.
+ *
+ * So that it is no straw man, each file is mapped twice: short requests, neuron rows, go through a
+ * mapping without readahead (MADV_RANDOM), which would read far more than it brings; long ones,
+ * pieces of dense layers, through a plain one, where readahead is what makes them fast.
  *
  * in_flight threads take the faults.  They ask for them by MADV_POPULATE_READ, which goes the way of
  * a touch through the fault handler and the page cache, but answers a device's error, or a file cut
@@ -24,9 +27,13 @@ enum { MADV_POPULATE_READ = 22 }; /* Linux 5.14 */
 #endif
 enum { PAGE = 4096 };
 
+/* How a file is mapped: by the length of a request. */
+enum { MAP_SHORT, MAP_LONG, MAPS };
+enum { LONG_LEAST = 128 * 1024 };
+
 struct mmap_reader {
 	struct threads_reader threads;
-	unsigned char *maps[READER_FILES]; /* NULL: absent, or empty */
+	unsigned char *maps[MAPS][READER_FILES]; /* NULL: absent, or empty */
 };
 
 /* Bytes of the request that the file still has. */
@@ -50,6 +57,8 @@ static int mmap_request(const struct reader *reader, const struct read_request *
 	const struct reader_file *file = &reader->files[request->file];
 	const uint64_t first = request->offset / PAGE * PAGE;
 	const uint64_t end = request->offset + request->bytes;
+	unsigned char *map =
+		m->maps[request->bytes < LONG_LEAST ? MAP_SHORT : MAP_LONG][request->file];
 	int code;
 
 	/* What lies beyond the file on its last page can be read, and is not the file's. */
@@ -60,17 +69,18 @@ static int mmap_request(const struct reader *reader, const struct read_request *
 		*got = 0;
 		return 0;
 	}
-	if (madvise(m->maps[request->file] + first, end - first, MADV_POPULATE_READ) != 0 &&
+	if (madvise(map + first, end - first, MADV_POPULATE_READ) != 0 &&
 	    errno != EINVAL) { /* EINVAL: an older kernel, which shall fault in memcpy() */
 		code = errno;
 		*got = 0;
 		return code;
 	}
-	memcpy(request->to, m->maps[request->file] + request->offset, request->bytes);
+	memcpy(request->to, map + request->offset, request->bytes);
 	return 0;
 }
 
-static int map_file(unsigned char **map, const struct reader_file *file, struct err *err)
+static int map_file(unsigned char **map, const struct reader_file *file, int advice,
+		    struct err *err)
 {
 	void *at;
 
@@ -81,7 +91,7 @@ static int map_file(unsigned char **map, const struct reader_file *file, struct 
 		return err_errno(err, "'%s': mapping %llu bytes", file->path,
 				 (unsigned long long)file->bytes);
 	*map = at;
-	if (madvise(at, file->bytes, MADV_RANDOM) != 0)
+	if (madvise(at, file->bytes, advice) != 0)
 		return err_errno(err, "'%s': madvise", file->path);
 	return 0;
 }
@@ -94,7 +104,8 @@ static int mmap_open(struct reader *reader, const struct reader_options *options
 	if (reader_open_files(reader, options, READER_BUFFERED, err))
 		return err->code;
 	for (unsigned i = 0; i < READER_FILES; i++)
-		if (map_file(&m->maps[i], &reader->files[i], err))
+		if (map_file(&m->maps[MAP_SHORT][i], &reader->files[i], MADV_RANDOM, err) ||
+		    map_file(&m->maps[MAP_LONG][i], &reader->files[i], MADV_NORMAL, err))
 			return err->code;
 	return threads_start(&m->threads, err);
 }
@@ -104,9 +115,10 @@ static void mmap_close(struct reader *reader)
 	struct mmap_reader *m = (struct mmap_reader *)reader;
 
 	threads_close(reader);
-	for (unsigned i = 0; i < READER_FILES; i++)
-		if (m->maps[i])
-			munmap(m->maps[i], reader->files[i].bytes);
+	for (unsigned how = 0; how < MAPS; how++)
+		for (unsigned i = 0; i < READER_FILES; i++)
+			if (m->maps[how][i])
+				munmap(m->maps[how][i], reader->files[i].bytes);
 }
 
 static int mmap_outside(struct reader *reader, uint64_t *bytes, struct err *err)
