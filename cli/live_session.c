@@ -7,6 +7,7 @@
 #include "cores.h"
 #include "gguf.h"
 #include "real_files.h"
+#include "real_inspect.h"
 #include "real_probe.h"
 #include "yaml.h"
 
@@ -52,7 +53,7 @@ int live_session_open(struct live_session *session, const char *dir, const struc
 	    target_load(&session->target, args->device, err))
 		return err->code;
 	if (live_shape_read(&session->shape, dir, &session->config, err))
-		return err->code;
+		return model_hint(dir, err);
 	return model_tokenizer_read(&session->tokenizer, dir, err);
 }
 

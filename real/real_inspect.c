@@ -124,6 +124,20 @@ static int add_or_stray(struct model_facts *facts, const char *dir, const struct
 	}
 }
 
+int model_hint(const char *dir, struct err *err)
+{
+	const size_t size = strlen(dir) + sizeof("/config.json");
+	char *path = malloc(size);
+
+	if (!path)
+		return err->code; /* the error that stands says more */
+	snprintf(path, size, "%s/config.json", dir);
+	if (err->code == ENOENT && access(path, F_OK) == 0)
+		err_where(err, "got a checkpoint, expected a model: model import %s -o MODEL", dir);
+	free(path);
+	return err->code;
+}
+
 int model_facts_read(struct model_facts *facts, const char *dir, struct err *err)
 {
 	memset(facts, 0, sizeof(*facts));
@@ -141,7 +155,8 @@ int model_facts_read(struct model_facts *facts, const char *dir, struct err *err
 		return 0;
 	if (facts->stray_count > 0)
 		return err_set(err, EBADMSG, "%s", facts->strays[0].why);
-	return err_set(err, ENOENT, "%s: no model: no file ffn.<layout>.gguf in it", dir);
+	err_set(err, ENOENT, "%s: no model: no file ffn.<layout>.gguf in it", dir);
+	return model_hint(dir, err);
 }
 
 void model_file_list(const struct model_facts *facts, const struct model_file *file, FILE *out)

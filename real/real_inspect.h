@@ -44,6 +44,10 @@ struct model_facts {
  * when there is no layout's file at all; where none belongs, what is wrong with the first. */
 MUST_CHECK int model_facts_read(struct model_facts *facts, const char *dir, struct err *err);
 
+/* For a folder that no model was found in: puts in front of the error that it is a checkpoint, and
+ * what to do with it, where it looks like one.  Returns err->code. */
+int model_hint(const char *dir, struct err *err);
+
 /* Tensors of a file, each layer being like the first. */
 void model_file_list(const struct model_facts *facts, const struct model_file *file, FILE *out);
 

@@ -120,6 +120,15 @@ grep -q 'warning: relufied/config.json:[0-9]*:[0-9]*: hidden_act: got relu, expe
 # A folder of GGUF files alone, and one of our own.
 mkdir ggufs
 touch ggufs/b.gguf ggufs/a.gguf
+# A checkpoint where a model is expected.
+for verb in "model inspect" "generate --tokens 1" "score --tokens 1"; do
+	if "$flashcast" $verb "$fixture" >/dev/null 2>err.txt; then
+		echo "$verb took a checkpoint for a model"
+		exit 1
+	fi
+	grep -qF "got a checkpoint, expected a model: model import $fixture -o MODEL" err.txt
+done
+
 # Usage is 2, failure 1, and nothing is left of either.
 refused() { # refused STATUS 'WHAT IT SAYS' ARGUMENTS...
 	local status=0
