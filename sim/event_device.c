@@ -17,7 +17,7 @@ const struct param_word sim_units_words[] = {
 };
 
 enum event_kind { EVENT_ARRIVED, EVENT_READY, EVENT_DONE };
-enum { NOBODY = UINT32_MAX };
+#define NOBODY UINT32_MAX
 
 /* A read in flight. */
 struct slot {
