@@ -161,11 +161,32 @@ static void subset_put(uint64_t *set, const struct trace *trace, uint32_t layer,
 	}
 }
 
-/* Misses: 'counts' are firings of each plane over the samples. */
-static void layer_misses(struct noisy *noisy, const struct trace *trace, uint32_t layer,
-			 const uint64_t *counts, double fn_frac)
+/* How often each plane of a layer fires over the sampled tokens. */
+struct firings {
+	const struct trace *trace;
+	uint32_t layer;
+	uint64_t counts[TRACE_PLANES_MAX];
+};
+
+static struct firings layer_firings(const struct noisy *noisy, const struct trace *trace,
+				    uint32_t layer)
 {
-	struct noisy_layer *own = &noisy->layers[layer];
+	struct firings f = {.trace = trace, .layer = layer};
+
+	for (uint32_t i = 0; i < noisy->sample_count; i++) {
+		uint32_t token = sample_token(noisy, trace, i);
+
+		for (uint32_t p = 0; p < trace->margin_count; p++)
+			f.counts[p] += set_count(trace_plane(trace, token, layer, p), trace->words);
+	}
+	return f;
+}
+
+static void layer_misses(struct noisy *noisy, const struct firings *f, double fn_frac)
+{
+	const struct trace *trace = f->trace;
+	const uint64_t *counts = f->counts;
+	struct noisy_layer *own = &noisy->layers[f->layer];
 	uint64_t want = (uint64_t)(fn_frac * (double)counts[trace->active_plane] + 0.5);
 	uint64_t band;
 
@@ -176,14 +197,16 @@ static void layer_misses(struct noisy *noisy, const struct trace *trace, uint32_
 	}
 	if (!want)
 		return;
-	band_count(noisy, trace, layer, own->keep - 1, own->keep);
-	subset_put(own->miss, trace, layer, 0, buckets_for(noisy, want, false));
+	band_count(noisy, trace, f->layer, own->keep - 1, own->keep);
+	subset_put(own->miss, trace, f->layer, 0, buckets_for(noisy, want, false));
 }
 
-static int layer_alarms(struct noisy *noisy, const struct trace *trace, uint32_t layer,
-			const uint64_t *counts, double fp_frac, struct err *err)
+static int layer_alarms(struct noisy *noisy, const struct firings *f, double fp_frac,
+			struct err *err)
 {
-	struct noisy_layer *own = &noisy->layers[layer];
+	const struct trace *trace = f->trace;
+	const uint64_t *counts = f->counts;
+	struct noisy_layer *own = &noisy->layers[f->layer];
 	uint64_t active = counts[trace->active_plane];
 	uint64_t inactive = (uint64_t)trace->neuron_count * noisy->sample_count - active;
 	uint64_t want = (uint64_t)(fp_frac * (double)inactive + 0.5), band;
@@ -202,10 +225,10 @@ static int layer_alarms(struct noisy *noisy, const struct trace *trace, uint32_t
 			"demand noisy: layer %u: fp_frac %g is out of the trace's reach: all of "
 			"margin %g is %g of the inactive neurons; lower fp_frac or use a trace "
 			"with a lower margin",
-			layer, fp_frac, trace->margins[last],
+			f->layer, fp_frac, trace->margins[last],
 			(double)(counts[last] - active) / (double)inactive);
-	band_count(noisy, trace, layer, own->alarm, own->alarm + 1);
-	subset_put(own->extra, trace, layer, BUCKETS - buckets_for(noisy, want, true), BUCKETS);
+	band_count(noisy, trace, f->layer, own->alarm, own->alarm + 1);
+	subset_put(own->extra, trace, f->layer, BUCKETS - buckets_for(noisy, want, true), BUCKETS);
 	return 0;
 }
 
@@ -216,20 +239,11 @@ static int noisy_init(void *state, const struct policy_config *config, const str
 
 	noisy_carve(noisy, trace);
 	for (uint32_t layer = 0; layer < trace->layer_count; layer++) {
-		uint64_t counts[TRACE_PLANES_MAX] = {0};
-		int rc;
+		const struct firings f = layer_firings(noisy, trace, layer);
 
-		for (uint32_t i = 0; i < noisy->sample_count; i++) {
-			uint32_t token = sample_token(noisy, trace, i);
-
-			for (uint32_t p = 0; p < trace->margin_count; p++)
-				counts[p] += set_count(trace_plane(trace, token, layer, p),
-						       trace->words);
-		}
-		layer_misses(noisy, trace, layer, counts, config->fn_frac);
-		rc = layer_alarms(noisy, trace, layer, counts, config->fp_frac, err);
-		if (rc)
-			return rc;
+		layer_misses(noisy, &f, config->fn_frac);
+		if (layer_alarms(noisy, &f, config->fp_frac, err))
+			return err->code;
 	}
 	return 0;
 }

@@ -311,22 +311,22 @@ static int check_planes(const struct plan *plan, const struct policy *policy, st
 	return rc;
 }
 
-static int check_stretch(const struct plan *plan, unsigned i, enum region region, uint64_t begin,
-			 uint64_t end, struct err *err)
+static int check_stretch(const struct plan *plan, unsigned i, const struct read_stretch *want,
+			 struct err *err)
 {
 	const struct read_stretch *stretch = &plan->stretches[i];
 
 	if (i >= plan->stretch_count)
 		return broken(err, plan, "no stretch of %s, expected bytes %llu to %llu",
-			      region_name(region), (unsigned long long)begin,
-			      (unsigned long long)end);
-	if (stretch->region != region || stretch->offset != begin ||
-	    stretch->bytes != end - begin || !stretch->piece_bytes)
+			      region_name(want->region), (unsigned long long)want->offset,
+			      (unsigned long long)(want->offset + want->bytes));
+	if (stretch->region != want->region || stretch->offset != want->offset ||
+	    stretch->bytes != want->bytes || !stretch->piece_bytes)
 		return broken(err, plan,
 			      "stretch of %s at %llu of %llu bytes, expected %s at %llu of %llu",
 			      region_name(stretch->region), (unsigned long long)stretch->offset,
-			      (unsigned long long)stretch->bytes, region_name(region),
-			      (unsigned long long)begin, (unsigned long long)(end - begin));
+			      (unsigned long long)stretch->bytes, region_name(want->region),
+			      (unsigned long long)want->offset, (unsigned long long)want->bytes);
 	return 0;
 }
 
@@ -350,10 +350,12 @@ static int check_stretches(const struct plan *plan, const struct policy *policy,
 		uint64_t end = plan->demand.kind == STEP_FFN
 				       ? plan->neuron_total * shape->row_stride
 				       : shape->bytes;
+		const struct read_stretch want = {.region = regions[i],
+						  .offset = shape->kept_bytes,
+						  .bytes = end - shape->kept_bytes};
 
 		if (shape->kept_bytes < end)
-			rc = check_stretch(plan, expected++, regions[i], shape->kept_bytes, end,
-					   err);
+			rc = check_stretch(plan, expected++, &want, err);
 	}
 	return rc ? rc : check_count(plan, "stretch_count", plan->stretch_count, expected, err);
 }

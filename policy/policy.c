@@ -285,8 +285,9 @@ static int step_sparse(struct policy *policy, const uint64_t *resident, struct p
 		       struct err *err)
 {
 	size_t words = bits_words(plan->neuron_total);
-	int rc = policy->residency->step(policy->residency_state, &plan->demand, resident,
-					 plan->evict, plan->load, err);
+	const struct moves moves = {.evict = plan->evict, .load = plan->load};
+	int rc = policy->residency->step(policy->residency_state, &plan->demand, resident, &moves,
+					 err);
 
 	if (rc) { /* leave no half-made sets behind */
 		bits_clear(plan->evict, plan->neuron_total);

@@ -23,6 +23,11 @@ struct residency_env {
 	uint32_t pinned_rows;	/* rows 0 .. pinned-1 are always resident and never evicted */
 };
 
+/* What a step decides; both sets come empty. */
+struct moves {
+	uint64_t *evict, *load;
+};
+
 struct residency_ops {
 	const char *name;		  /* as in YAML */
 	const char *help;		  /* the line that --help prints */
@@ -37,11 +42,11 @@ struct residency_ops {
 	/* State grows with env; the caller allocates it zeroed, a member never mallocs. */
 	size_t (*state_bytes)(const struct residency_env *env, const void *params);
 	void (*init)(void *state, const struct residency_env *env, const void *params);
-	/* Decide one sparse FFN step: set bits in 'evict' and 'load' (both come empty).  Afterwards
+	/* Decide one sparse FFN step: set bits in 'moves'.  Afterwards
 	 * resident' = (resident less evict) plus load must contain the demand and fit the capacity.
 	 * EDOM with both figures when the demand alone does not fit. */
 	int (*step)(void *state, const struct demand *demand, const uint64_t *resident,
-		    uint64_t *evict, uint64_t *load, struct err *err);
+		    const struct moves *moves, struct err *err);
 };
 
 #define RESIDENCY(name)                                                                            \

@@ -24,14 +24,14 @@ static void none_init(void *state, const struct residency_env *env, const void *
 }
 
 static int none_step(void *state, const struct demand *demand, const uint64_t *resident,
-		     uint64_t *evict, uint64_t *load, struct err *err)
+		     const struct moves *moves, struct err *err)
 {
 	const struct none *none = state;
 
 	(void)err;
 	for (size_t w = 0; w < bits_words(none->env.neuron_count); w++) {
-		evict[w] = resident[w] & ~none->pinned[w];
-		load[w] = demand->neurons[w] & ~none->pinned[w];
+		moves->evict[w] = resident[w] & ~none->pinned[w];
+		moves->load[w] = demand->neurons[w] & ~none->pinned[w];
 	}
 	return 0;
 }

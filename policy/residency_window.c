@@ -133,9 +133,10 @@ static int window_fit(struct window *window, const struct demand *demand, uint64
 }
 
 static int window_step(void *state, const struct demand *demand, const uint64_t *resident,
-		       uint64_t *evict, uint64_t *load, struct err *err)
+		       const struct moves *moves, struct err *err)
 {
 	struct window *window = state;
+	uint64_t *evict = moves->evict;
 	int rc;
 
 	window_push(window, demand);
@@ -144,7 +145,7 @@ static int window_step(void *state, const struct demand *demand, const uint64_t 
 		return rc;
 	for (size_t w = 0; w < window->words; w++) {
 		evict[w] = resident[w] & ~evict[w];
-		load[w] = demand->neurons[w] & ~resident[w];
+		moves->load[w] = demand->neurons[w] & ~resident[w];
 	}
 	return 0;
 }

@@ -25,21 +25,51 @@ static uint32_t count_portably(const uint64_t *set, size_t words)
 
 WITH_POPCNT static uint32_t count_fast(const uint64_t *set, size_t words)
 {
+	uint64_t counts[4] = {0};
+	size_t w = 0;
+
+	for (; w + 4 <= words; w += 4) {
+		counts[0] += (uint64_t)__builtin_popcountll(set[w]);
+		counts[1] += (uint64_t)__builtin_popcountll(set[w + 1]);
+		counts[2] += (uint64_t)__builtin_popcountll(set[w + 2]);
+		counts[3] += (uint64_t)__builtin_popcountll(set[w + 3]);
+	}
+	for (; w < words; w++)
+		counts[0] += (uint64_t)__builtin_popcountll(set[w]);
+	return (uint32_t)(counts[0] + counts[1] + counts[2] + counts[3]);
+}
+
+static uint32_t both_portably(const uint64_t *a, const uint64_t *b, size_t words)
+{
+	uint64_t count = 0;
+
+	for (size_t w = 0; w < words; w++)
+		count += (uint64_t)__builtin_popcountll(a[w] & b[w]);
+	return (uint32_t)count;
+}
+
+WITH_POPCNT static uint32_t both_fast(const uint64_t *a, const uint64_t *b, size_t words)
+{
 	uint64_t even = 0, odd = 0;
 	size_t w = 0;
 
 	for (; w + 2 <= words; w += 2) {
-		even += (uint64_t)__builtin_popcountll(set[w]);
-		odd += (uint64_t)__builtin_popcountll(set[w + 1]);
+		even += (uint64_t)__builtin_popcountll(a[w] & b[w]);
+		odd += (uint64_t)__builtin_popcountll(a[w + 1] & b[w + 1]);
 	}
 	if (w < words)
-		even += (uint64_t)__builtin_popcountll(set[w]);
+		even += (uint64_t)__builtin_popcountll(a[w] & b[w]);
 	return (uint32_t)(even + odd);
 }
 
 uint32_t set_count(const uint64_t *set, size_t words)
 {
 	return HAVE_POPCNT() ? count_fast(set, words) : count_portably(set, words);
+}
+
+uint32_t set_count_both(const uint64_t *a, const uint64_t *b, size_t words)
+{
+	return HAVE_POPCNT() ? both_fast(a, b, words) : both_portably(a, b, words);
 }
 
 void set_put_range(uint64_t *set, uint32_t first, uint32_t end)

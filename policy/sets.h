@@ -10,8 +10,9 @@
 
 enum { SET_WORDS_MOST = 4096 }; /* d_ffn is at most 262,144 (model_params.h) */
 
-/* Number of set bits in 'words' words. */
+/* Number of set bits in 'words' words; of bits that are set in both. */
 uint32_t set_count(const uint64_t *set, size_t words);
+uint32_t set_count_both(const uint64_t *a, const uint64_t *b, size_t words);
 
 /* OR neighbouring groups of 'group' bits into one bit each: bit i of 'to' is set when any of the
  * bits [i * group, (i + 1) * group) of 'from' is.  'to' has room for 'words' words and is cleared
