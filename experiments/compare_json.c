@@ -133,7 +133,8 @@ static void json_fitted(struct json *json, const struct comparison *first,
 			const struct ynode *profile)
 {
 	static const char *const kept[] = {"origin", "points", "intervals", "checks"};
-	static const char *const parts[] = {"flash", "dram", "compute"};
+	static const char *const parts[] = {"flash", "dram", "compute", "correction",
+					    "batch_correction"};
 
 	json_put_object(json, "fitted");
 	json_put_text(json, "device", first->sim->device);

@@ -170,6 +170,8 @@ static void put_fitted(FILE *out, const struct comparison *first, const struct y
 			unit_human(least, sizeof(least), points.least_bytes, DIM_BYTES),
 			unit_human(most, sizeof(most), points.most_bytes, DIM_BYTES),
 			points.least_in_flight, points.most_in_flight);
+	if (points.batches)
+		fprintf(out, ", its batches to %zu", points.batches);
 	fputs(".\n", out);
 }
 

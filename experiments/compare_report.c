@@ -108,10 +108,26 @@ static bool is_new_size(const struct ynode *points, size_t i)
 	return true;
 }
 
+static size_t count_batches(const struct ynode *profile)
+{
+	const struct ynode *checks = profile ? ynode_get(profile, "checks") : NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; checks && checks->kind == YNODE_LIST && i < checks->count; i++) {
+		const struct ynode *check = checks->items[i];
+		const struct ynode *what =
+			check->kind == YNODE_MAP ? ynode_get(check, "what") : NULL;
+
+		count += what && what->kind == YNODE_SCALAR && strcmp(what->text, "batch") == 0;
+	}
+	return count;
+}
+
 struct fitted_points compare_fitted(const struct ynode *profile)
 {
 	const struct ynode *points = profile ? ynode_get(profile, "points") : NULL;
-	struct fitted_points fitted = {.least_bytes = (double)NAN,
+	struct fitted_points fitted = {.batches = count_batches(profile),
+				       .least_bytes = (double)NAN,
 				       .most_bytes = (double)NAN,
 				       .least_in_flight = (double)NAN,
 				       .most_in_flight = (double)NAN};

@@ -166,6 +166,8 @@ static void print_points(FILE *out, const struct ynode *profile)
 		unit_human(least, sizeof(least), points.least_bytes, DIM_BYTES),
 		unit_human(most, sizeof(most), points.most_bytes, DIM_BYTES),
 		points.least_in_flight, points.most_in_flight);
+	if (points.batches)
+		fprintf(out, ", its batches to %zu", points.batches);
 }
 
 static bool is_first_of_profile(const struct comparison_report *report, size_t group)

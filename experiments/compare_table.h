@@ -35,6 +35,7 @@ const char *compare_percent(char text[CELL_TEXT], double frac, const char *sign)
 /* What a profile's flash form was fitted to. */
 struct fitted_points {
 	size_t count, sizes;		/* points; distinct request sizes */
+	size_t batches;			/* of reads, that the form was corrected by */
 	double least_bytes, most_bytes; /* NaN of none */
 	double least_in_flight, most_in_flight;
 };

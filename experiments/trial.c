@@ -81,15 +81,20 @@ out:
 	return err->code;
 }
 
-/* A resolved config alone says how good its forecast is: what a calibration checked stays with it. */
+/* A resolved config alone says how good its forecast is: what that goes by stays with it. */
 static int checks_keep(struct trial *trial, const struct ynode *profile, struct err *err)
 {
-	const struct ynode *checks = ynode_get(profile, "checks");
+	const struct ynode *check = forecast_error_check(profile);
+	struct ynode *copy = check ? ynode_clone(check) : NULL;
 
-	if (!checks || checks->kind != YNODE_MAP)
+	if (!check)
 		return 0;
-	trial->checks = ynode_clone(checks);
-	return trial->checks ? 0 : err_nomem(err, "a profile's checks", sizeof(*checks));
+	trial->checks = ynode_new_list(check->file);
+	if (!trial->checks || !copy) {
+		ynode_free(copy);
+		return err_nomem(err, "a profile's checks", sizeof(*check));
+	}
+	return ynode_append(trial->checks, copy, err);
 }
 
 static int read_device(struct trial *trial, const struct ynode *map, struct err *err)

@@ -611,7 +611,8 @@ static const char profile_yaml[] =
 	"  - {read_bytes: 4KiB, in_flight: 1, reads_per_s: 10k/s}\n"
 	"  - {read_bytes: 4KiB, in_flight: 32, reads_per_s: 150k/s}\n"
 	"  - {read_bytes: 1MiB, in_flight: 8, reads_per_s: 5k/s}\n"
-	"intervals: {latency_ns: [50us, 70us]}\n";
+	"intervals: {latency_ns: [50us, 70us]}\n"
+	"checks: [{what: form, form: x}, {what: batch, reads: 100}, {what: batch, reads: 200}]\n";
 
 static void profile_keep(const char *dir)
 {
@@ -652,7 +653,7 @@ START_TEST(test_what_was_fitted_is_told_from_the_store)
 	compare_report_fini(&report);
 	ck_assert_ptr_nonnull(strstr(text, "fitted: profile dev, emulated, 2026-11-21; flash form "
 					   "to 3 measured points (2 sizes from 4 KiB to 1 MiB, 1 "
-					   "to 32 in flight)\n"));
+					   "to 32 in flight), its batches to 2\n"));
 	ck_assert_ptr_nonnull(strstr(text, "\"points\":[\n{\"read_bytes\":\"4KiB\""));
 	ck_assert_ptr_nonnull(strstr(text, "Fitted: profile `dev` (emulated, 2026-11-21): "
 					   "flash `latency_ns`, `stream_bytes_per_s`"));

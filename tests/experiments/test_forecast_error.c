@@ -6,6 +6,7 @@
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* sd of a normal error whose mean size is 1 %, times 1.96 */
 #define OF_MEAN_1 0.024563960
@@ -44,29 +45,26 @@ static const struct {
 	bool is_dense;
 	double half; /* of the interval, ns */
 } cases[] = {
-	{"the flash fit moves what waits for flash", "{}", 0, 0.02, 1000, 0, 0, 32, false,
+	{"the flash fit moves what waits for flash", "what: errors", 0, 0.02, 1000, 0, 0, 32, false,
 	 2 * OF_MEAN_1 * 1000},
-	{"batches, where they fit less well", "{batch_error_frac: 3%}", 0, 0.02, 1000, 0, 0, 32,
-	 false, 3 * OF_MEAN_1 * 1000},
-	{"few reads in flight are forecast less well",
-	 "{batch_error_frac: 0.03, flash_fit_error_all_frac: 0.1}", 0, 0.02, 1000, 0, 0, 8, false,
-	 10 * OF_MEAN_1 * 1000},
-	{"many are not", "{flash_fit_error_all_frac: 0.1}", 0, 0.02, 1000, 0, 0, 32, false,
+	{"batches, where they fit less well", "batch_frac: 3%", 0, 0.02, 1000, 0, 0, 32, false,
+	 3 * OF_MEAN_1 * 1000},
+	{"few reads in flight are forecast less well", "batch_frac: 0.03, flash_all_frac: 0.1", 0,
+	 0.02, 1000, 0, 0, 8, false, 10 * OF_MEAN_1 * 1000},
+	{"many are not", "flash_all_frac: 0.1", 0, 0.02, 1000, 0, 0, 32, false,
 	 2 * OF_MEAN_1 * 1000},
-	{"what is not known is as good as a measurement", "{}", 0.03, 0, 1000, 1000, 1000, 32,
-	 false, 3 * OF_FLOOR_1 * 1732.0508},
-	{"components err apart",
-	 "{store_error_frac: 0.04, ffn_error_frac: 0.03, dense_ffn_error_frac: 0.2}", 0, 0, 1000,
-	 3000, 4000, 32, false, OF_MEAN_1 * 16970.5627 /* 4 x 3000 and 3 x 4000 */},
-	{"dense kernels by their own", "{ffn_error_frac: 0.03, dense_ffn_error_frac: 0.2}", 0, 0, 0,
-	 0, 1000, 32, true, 20 * OF_MEAN_1 * 1000},
-	{"no better than the floor", "{ffn_error_frac: 0.01}", 0.05, 0, 0, 0, 1000, 32, false,
+	{"what is not known is as good as a measurement", "what: errors", 0.03, 0, 1000, 1000, 1000,
+	 32, false, 3 * OF_FLOOR_1 * 1732.0508},
+	{"components err apart", "store_frac: 0.04, ffn_frac: 0.03, dense_ffn_frac: 0.2", 0, 0,
+	 1000, 3000, 4000, 32, false, OF_MEAN_1 * 16970.5627 /* 4 x 3000 and 3 x 4000 */},
+	{"dense kernels by their own", "ffn_frac: 0.03, dense_ffn_frac: 0.2", 0, 0, 0, 0, 1000, 32,
+	 true, 20 * OF_MEAN_1 * 1000},
+	{"no better than the floor", "ffn_frac: 0.01", 0.05, 0, 0, 0, 1000, 32, false,
 	 5 * OF_FLOOR_1 * 1000},
-	{"checks in words of the writer's own say nothing",
-	 "[{what: Table 2, batch_error_frac: 0.5}]", 0, 0.02, 1000, 0, 0, 32, false,
+	{"checks in words of the writer's own say nothing", "what: Table 2, batch_frac: 0.5", 0,
+	 0.02, 1000, 0, 0, 32, false, 2 * OF_MEAN_1 * 1000},
+	{"nor do odd ones", "batch_frac: good, ffn_frac: -1", 0, 0.02, 1000, 0, 0, 32, false,
 	 2 * OF_MEAN_1 * 1000},
-	{"nor do odd ones", "{batch_error_frac: good, ffn_error_frac: -1}", 0, 0.02, 1000, 0, 0, 32,
-	 false, 2 * OF_MEAN_1 * 1000},
 };
 
 START_TEST(test_an_interval_is_as_wide_as_the_profile_s_errors)
@@ -78,7 +76,9 @@ START_TEST(test_an_interval_is_as_wide_as_the_profile_s_errors)
 	struct forecast_error error;
 	char yaml[256];
 
-	snprintf(yaml, sizeof(yaml), "checks: %s\n", cases[_i].checks);
+	snprintf(yaml, sizeof(yaml), "checks: [{what: form, batch_frac: 0.9}, {%s%s}]\n",
+		 strncmp(cases[_i].checks, "what", 4) == 0 ? "" : "what: errors, ",
+		 cases[_i].checks);
 	read_error(&error, &origin, yaml);
 	row.in_flight = cases[_i].in_flight;
 	forecast_error_put(&row, &error, cases[_i].is_dense);
