@@ -280,26 +280,26 @@ static int put_limits(const struct throttle_place *place, const struct throttle_
 }
 
 /* A cgroup's children are folders, and only empty ones can be removed. */
-static void remove_group(const char *path)
+static void remove_group(int folder, const char *name)
 {
-	char child[THROTTLE_PATH + 320];
-	DIR *dir = opendir(path);
+	const int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir)))
-		if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
-			snprintf(child, sizeof(child), "%s/%s", path, entry->d_name);
-			(void)rmdir(child);
-		}
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			(void)unlinkat(fd, entry->d_name, AT_REMOVEDIR);
+	(void)unlinkat(folder, name, AT_REMOVEDIR);
 	if (dir)
-		closedir(dir);
-	(void)rmdir(path);
+		closedir(dir); /* and fd */
+	else if (fd >= 0)
+		close(fd);
 }
 
 /* Groups of processes that are gone, beside our own; and one that had our number. */
 static void sweep(const struct throttle_place *place)
 {
-	char folder[THROTTLE_PATH], path[THROTTLE_PATH + 320];
+	char folder[THROTTLE_PATH];
 	struct dirent *entry;
 	DIR *dir;
 
@@ -313,8 +313,7 @@ static void sweep(const struct throttle_place *place)
 			continue;
 		if (pid == getpid() ? place->inside : kill((pid_t)pid, 0) == 0 || errno != ESRCH)
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-		remove_group(path);
+		remove_group(dirfd(dir), entry->d_name);
 	}
 	if (dir)
 		closedir(dir);

@@ -263,12 +263,12 @@ static const struct {
 	struct throttle_params limit;
 	unsigned count;
 	uint32_t bytes;
-	double least_s; /* less the first slice, which may be 100 ms */
+	double least_s; /* a second, less what time slices of 100 ms let pass before */
 } limited[] = {
-	{READ_PREAD, {8e6, 1e6}, 64, 65536, 0.35},
-	{READ_PREAD, {1e12, 200}, 100, 4096, 0.35},
-	{READ_IO_URING, {8e6, 1e6}, 64, 65536, 0.35},
-	{READ_IO_URING, {1e12, 200}, 100, 4096, 0.35},
+	{READ_PREAD, {4e6, 1e6}, 64, 65536, 0.6},
+	{READ_PREAD, {1e12, 200}, 200, 4096, 0.6},
+	{READ_IO_URING, {4e6, 1e6}, 64, 65536, 0.6},
+	{READ_IO_URING, {1e12, 200}, 200, 4096, 0.6},
 };
 
 START_TEST(reads_are_held_to_the_limit)
@@ -277,7 +277,7 @@ START_TEST(reads_are_held_to_the_limit)
 					       .paths = {NULL, file},
 					       .in_flight = 8,
 					       .throttle = &limited[_i].limit};
-	struct read_request requests[100];
+	struct read_request requests[200];
 	struct reader *reader = NULL;
 	struct read_done done;
 	struct err err = {0};
