@@ -250,11 +250,25 @@ END_TEST
 
 /* Random policies on random traces: the run's own checks must find nothing, and bytes are
  * conserved. */
+/* Of every member that is registered. */
+static const char *any_word(const struct param_word *words, struct rng *rng)
+{
+	uint32_t count = 0;
+
+	while (words[count].text)
+		count++;
+	return words[rng_below(rng, count)].text;
+}
+
 START_TEST(test_any_policy_on_any_trace_keeps_the_rules)
 {
-	static const char *const demands[] = {"oracle", "trace", "noisy", "dense"};
-	static const char *const persistences[] = {"none", "attention", "fraction"};
 	static const char *const chunks[] = {"row", "4KiB", "12KiB", "32KiB", "80KiB", "1MiB"};
+	static const char *const coalesces[] = {
+		"none",
+		"gap, coalesce_gap: none",
+		"gap, coalesce_gap: 20KiB, coalesce_most: 1200KiB",
+		"gap, coalesce_gap: 16MiB, coalesce_most: 16MiB",
+	};
 	struct rng rng = {(uint64_t)_i};
 	struct fixture fixture = {0};
 	struct liar liar = {.order_ok = true};
@@ -265,11 +279,12 @@ START_TEST(test_any_policy_on_any_trace_keeps_the_rules)
 
 	snprintf(yaml, sizeof(yaml),
 		 "{demand: %s, persistence: %s, persist_frac: 0.%u, residency: %s, window: %u,"
-		 " cap_frac: 0.%u, layout: %s, chunk: %s, fp_frac: 0.0%u, weights: %s}",
-		 demands[rng_below(&rng, 4)], persistences[rng_below(&rng, 3)], rng_below(&rng, 5),
-		 rng_below(&rng, 3) ? "window" : "none", 1 + rng_below(&rng, 12),
-		 7 + rng_below(&rng, 3), rng_below(&rng, 2) ? "split" : "bundle",
-		 chunks[rng_below(&rng, 6)], rng_below(&rng, 10),
+		 " cap_frac: 0.%u, layout: %s, chunk: %s, coalesce: %s, fp_frac: 0.0%u, weights: "
+		 "%s}",
+		 any_word(demand_words, &rng), any_word(persistence_words, &rng),
+		 rng_below(&rng, 5), any_word(residency_words, &rng), 1 + rng_below(&rng, 12),
+		 7 + rng_below(&rng, 3), any_word(layout_words, &rng), chunks[rng_below(&rng, 6)],
+		 coalesces[rng_below(&rng, 4)], rng_below(&rng, 10),
 		 rng_below(&rng, 2) ? "f16" : "f32");
 	fixture_open(&fixture, yaml, rng_below(&rng, 2) ? 4096 : 4544, NEURONS, TOKENS,
 		     rng_next(&rng));

@@ -241,18 +241,38 @@ START_TEST(reads_of_several_slots_and_gaps_are_the_same_in_both_worlds)
 		 "overlap: pipeline"),
 	};
 
-	for (size_t i = 0; i < sizeof(demands) / sizeof(*demands); i++) {
+	/* Two of them for each case, so that each meets every kind of case. */
+	for (int i = 0; i < 2; i++) {
 		struct bench_options o;
 		char text[512];
 
-		snprintf(text, sizeof(text), "{%s, coalesce: gap, %s, in_flight: 4}", demands[i],
-			 joined[_i].reads);
+		snprintf(text, sizeof(text), "{%s, coalesce: gap, %s, in_flight: 4}",
+			 demands[(_i + 2 * i) % 5], joined[_i].reads);
 		o = options_of(joined[_i].model, text);
 		o.token_count = 6;
 		o.tile_bytes = joined[_i].tile_bytes;
 		o.group_bytes = 3000;
 		check_twins(&o);
 	}
+}
+END_TEST
+
+/* Whoever adds a member need not name it here. */
+START_TEST(every_registered_residency_is_the_same_in_both_worlds)
+{
+	for (const struct param_word *word = residency_words; word->text; word++)
+		for (int i = 0; i < LAYOUTS * MECHANISMS; i++) {
+			struct bench_options o;
+			char text[512];
+
+			snprintf(text, sizeof(text),
+				 "{demand: %s, residency: %s, layout: %s, %s, in_flight: 4}",
+				 i % 3 ? "noisy" : "trace", word->text, layouts[i % LAYOUTS],
+				 mechanisms[i / LAYOUTS]);
+			o = options_of(i % 2, text);
+			o.token_count = 6;
+			check_twins(&o);
+		}
 }
 END_TEST
 
@@ -418,6 +438,7 @@ int main(void)
 	tcase_add_loop_test(tcase, every_policy_is_the_same_in_both_worlds, 0,
 			    RUNGS * CHUNKS * LAYOUTS);
 	tcase_add_loop_test(tcase, rows_read_in_pieces_and_with_padding_are_whole, 0, RUNGS);
+	tcase_add_test(tcase, every_registered_residency_is_the_same_in_both_worlds);
 	tcase_add_loop_test(tcase, reads_of_several_slots_and_gaps_are_the_same_in_both_worlds, 0,
 			    sizeof(joined) / sizeof(joined[0]));
 	tcase_add_loop_test(tcase, an_emulated_device_is_a_twin_too, 0, RUNGS);
