@@ -463,8 +463,8 @@ START_TEST(test_the_table_says_units_errors_and_remarks)
 		"not judged: 3 clean repeats, 10 wanted",
 		"not judged: noise above 8 %",
 		"4 trials in both worlds, 3 with equal decisions, 2 judged",
-		"within 10 % of the measured: 100.0 % of the judged, 50.0 % of all; within 5 %: "
-		"0.0 %",
+		("within 10 % of the measured: 100.0 % of the judged, 50.0 % of all; within 5 %: "
+		 "0.0 %"),
 		"median noise floor 2.0 %",
 		"fitted: profile , which the store does not keep",
 		"held out: all 4 trials",
