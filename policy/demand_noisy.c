@@ -16,6 +16,7 @@
 #include "policy.h"
 #include "rng.h"
 #include "sets.h"
+#include "wide.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -82,34 +83,69 @@ static const uint64_t *plane_or_none(const struct noisy *noisy, const struct tra
 	return plane == UINT32_MAX ? noisy->no_plane : trace_plane(trace, token, layer, plane);
 }
 
+/* to = outer less inner; returns whether anything is in it. */
+WIDE static uint64_t band_make(uint64_t *restrict to, const uint64_t *restrict inner,
+			       const uint64_t *restrict outer, size_t words)
+{
+	uint64_t any = 0;
+
+	for (size_t w = 0; w < words; w++) {
+		to[w] = outer[w] & ~inner[w];
+		any |= to[w];
+	}
+	return any;
+}
+
+/* One bit of every counter takes its carry, and leaves the next bit's; returns whether there is any. */
+WIDE static uint64_t counter_add(uint64_t *restrict counter, uint64_t *restrict carry, size_t words)
+{
+	uint64_t any = 0;
+
+	for (size_t w = 0; w < words; w++) {
+		uint64_t both = counter[w] & carry[w];
+
+		counter[w] ^= carry[w];
+		carry[w] = both;
+		any |= both;
+	}
+	return any;
+}
+
 /* counters += the band between planes inner and outer, for each neuron: ripple-carry, 64 neurons a
  * word. */
 static void band_count_token(struct noisy *noisy, const uint64_t *inner, const uint64_t *outer)
 {
-	uint64_t left = 0;
+	uint64_t left = band_make(noisy->carry, inner, outer, noisy->words);
 
-	for (size_t w = 0; w < noisy->words; w++) {
-		noisy->carry[w] = outer[w] & ~inner[w];
-		left |= noisy->carry[w];
-	}
 	for (unsigned bit = 0; left; bit++) {
-		uint64_t *counter = noisy->counters + bit * noisy->words;
-
 		assert(bit < COUNTER_BITS);
-		left = 0;
-		for (size_t w = 0; w < noisy->words; w++) {
-			uint64_t both = counter[w] & noisy->carry[w];
-
-			counter[w] ^= noisy->carry[w];
-			noisy->carry[w] = both;
-			left |= both;
-		}
+		left = counter_add(noisy->counters + bit * noisy->words, noisy->carry,
+				   noisy->words);
 	}
 }
 
 static uint32_t bucket_of(uint32_t layer, uint32_t neuron)
 {
 	return (uint32_t)(rng_mix((uint64_t)layer << 32 | neuron) >> 32) % BUCKETS;
+}
+
+/* The counters of word w's neurons into their buckets: each neuron once. */
+static void buckets_add(struct noisy *noisy, uint32_t layer, size_t w)
+{
+	uint64_t counters[COUNTER_BITS], any = 0;
+
+	for (unsigned bit = 0; bit < COUNTER_BITS; bit++) {
+		counters[bit] = noisy->counters[bit * noisy->words + w];
+		any |= counters[bit];
+	}
+	for (; any; any &= any - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(any);
+		uint32_t count = 0;
+
+		for (unsigned bit = 0; bit < COUNTER_BITS; bit++)
+			count |= (uint32_t)(counters[bit] >> i & 1) << bit;
+		noisy->buckets[bucket_of(layer, (uint32_t)w * 64 + i)] += count;
+	}
 }
 
 /* How often each hash bucket's neurons lie in the band between planes inner and outer. */
@@ -124,12 +160,8 @@ static void band_count(struct noisy *noisy, const struct trace *trace, uint32_t 
 		band_count_token(noisy, plane_or_none(noisy, trace, token, layer, inner),
 				 trace_plane(trace, token, layer, outer));
 	}
-	for (uint32_t bit = 0; bit < COUNTER_BITS; bit++) {
-		const uint64_t *counter = noisy->counters + bit * noisy->words;
-
-		BITS_EACH (counter, trace->neuron_count, n)
-			noisy->buckets[bucket_of(layer, (uint32_t)n)] += 1u << bit;
-	}
+	for (size_t w = 0; w < noisy->words; w++)
+		buckets_add(noisy, layer, w);
 }
 
 /* The number of buckets, taken in order (from the top: in reverse), whose sum comes nearest to
@@ -248,22 +280,40 @@ static int noisy_init(void *state, const struct policy_config *config, const str
 	return 0;
 }
 
+/* What one step looks at. */
+struct noisy_sets {
+	const uint64_t *active, *keep, *sure, *miss, *alarm, *near, *extra;
+};
+
+WIDE static void noisy_join(uint64_t *restrict to, const struct noisy_sets *sets, size_t words)
+{
+	const uint64_t *restrict active = sets->active, *restrict keep = sets->keep;
+	const uint64_t *restrict sure = sets->sure, *restrict miss = sets->miss;
+	const uint64_t *restrict alarm = sets->alarm, *restrict near = sets->near;
+	const uint64_t *restrict extra = sets->extra;
+
+	for (size_t w = 0; w < words; w++)
+		to[w] = sure[w] | (keep[w] & ~miss[w]) |
+			((alarm[w] | (near[w] & extra[w])) & ~active[w]);
+}
+
 static const uint64_t *noisy_step(void *state, const struct trace *trace, uint32_t token,
 				  uint32_t layer, uint64_t *neurons)
 {
 	const struct noisy *noisy = state;
 	const struct noisy_layer *own = &noisy->layers[layer];
 	uint32_t last = trace->margin_count - 1;
-	const uint64_t *active = trace_plane(trace, token, layer, trace->active_plane);
-	const uint64_t *keep = trace_plane(trace, token, layer, own->keep);
-	const uint64_t *sure = plane_or_none(noisy, trace, token, layer, own->keep - 1);
-	const uint64_t *alarm = trace_plane(trace, token, layer, own->alarm);
-	const uint64_t *near =
-		trace_plane(trace, token, layer, own->alarm < last ? own->alarm + 1 : last);
+	const struct noisy_sets sets = {
+		.active = trace_plane(trace, token, layer, trace->active_plane),
+		.keep = trace_plane(trace, token, layer, own->keep),
+		.sure = plane_or_none(noisy, trace, token, layer, own->keep - 1),
+		.miss = own->miss,
+		.alarm = trace_plane(trace, token, layer, own->alarm),
+		.near = trace_plane(trace, token, layer, own->alarm < last ? own->alarm + 1 : last),
+		.extra = own->extra,
+	};
 
-	for (size_t w = 0; w < noisy->words; w++)
-		neurons[w] = sure[w] | (keep[w] & ~own->miss[w]) |
-			     ((alarm[w] | (near[w] & own->extra[w])) & ~active[w]);
+	noisy_join(neurons, &sets, noisy->words);
 	return neurons;
 }
 

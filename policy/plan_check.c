@@ -7,6 +7,7 @@
 #include "reads.h"
 #include "run.h"
 #include "sets.h"
+#include "wide.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -95,21 +96,33 @@ static int report_faults(const struct plan *plan, const struct word_faults *faul
 	return 0;
 }
 
+/* Not 0 where reuse_faults() of some word has one. */
+WIDE static uint64_t any_reuse_fault(const struct plan *plan, const uint64_t *restrict resident,
+				     size_t words)
+{
+	const uint64_t *restrict evict = plan->evict, *restrict load = plan->load;
+	const uint64_t *restrict demand = plan->demand.neurons;
+	uint64_t any = 0;
+
+	for (size_t w = 0; w < words; w++) {
+		uint64_t stays = resident[w] & ~evict[w];
+
+		any |= evict[w] & (~resident[w] | demand[w]);
+		any |= load[w] & stays;
+		any |= demand[w] & ~(stays | load[w]);
+	}
+	return any;
+}
+
 static int check_reuse(const struct plan *plan, const struct policy *policy,
 		       const uint64_t *resident, struct err *err)
 {
 	size_t words = bits_words(plan->neuron_total);
 	uint32_t pinned = policy_pinned_rows(policy);
 	uint32_t first = set_next(plan->evict, 0, pinned);
-	uint64_t any = 0;
+	uint64_t any = any_reuse_fault(plan, resident, words);
 	int rc = 0;
 
-	for (size_t w = 0; w < words; w++) {
-		struct word_faults faults = reuse_faults(plan, resident, w);
-
-		any |= faults.of[RULE_EVICT_ABSENT] | faults.of[RULE_EVICT_DEMANDED] |
-		       faults.of[RULE_LOAD_TWICE] | faults.of[RULE_DEMAND_ABSENT];
-	}
 	for (size_t w = 0; any && !rc && w < words; w++) {
 		struct word_faults faults = reuse_faults(plan, resident, w);
 
@@ -237,6 +250,8 @@ static int check_cover(const struct plan *plan, const struct read_plane *plane,
 		set_fold(folded, plan->load, words, plane->rows_per_slot);
 		wanted = folded;
 	}
+	if (memcmp(wanted, plane->slots, bits_words(plane->slot_count) * sizeof(*wanted)) == 0)
+		return 0;
 	for (size_t w = 0; w < bits_words(plane->slot_count); w++) {
 		uint64_t unread = wanted[w] & ~plane->slots[w];
 		uint64_t needless = plane->slots[w] & ~wanted[w];

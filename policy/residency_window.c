@@ -10,6 +10,7 @@
 #include "residency.h"
 
 #include "sets.h"
+#include "wide.h"
 
 #include <errno.h>
 
@@ -96,17 +97,31 @@ static void window_push(struct window *window, const struct demand *demand)
 	       window->words * sizeof(*demand->neurons));
 }
 
+WIDE static void join(uint64_t *restrict to, const uint64_t *restrict set, size_t words)
+{
+	for (size_t w = 0; w < words; w++)
+		to[w] |= set[w];
+}
+
+/* 'moves->evict' holds what is to be kept. */
+WIDE static void split(const struct moves *moves, const uint64_t *restrict resident,
+		       const uint64_t *restrict demand, size_t words)
+{
+	uint64_t *restrict evict = moves->evict, *restrict load = moves->load;
+
+	for (size_t w = 0; w < words; w++) {
+		evict[w] = resident[w] & ~evict[w];
+		load[w] = demand[w] & ~resident[w];
+	}
+}
+
 /* Into 'keep': pinned rows and the newest 'length' demands. */
 static void window_union(const struct window *window, uint32_t layer, uint32_t length,
 			 uint64_t *keep)
 {
 	memcpy(keep, window->pinned, window->words * sizeof(*keep));
-	for (uint32_t age = 0; age < length; age++) {
-		const uint64_t *demand = ring_at(window, layer, age);
-
-		for (size_t w = 0; w < window->words; w++)
-			keep[w] |= demand[w];
-	}
+	for (uint32_t age = 0; age < length; age++)
+		join(keep, ring_at(window, layer, age), window->words);
 }
 
 /* Shorten the layer's window until its union fits the capacity. */
@@ -136,17 +151,13 @@ static int window_step(void *state, const struct demand *demand, const uint64_t 
 		       const struct moves *moves, struct err *err)
 {
 	struct window *window = state;
-	uint64_t *evict = moves->evict;
 	int rc;
 
 	window_push(window, demand);
-	rc = window_fit(window, demand, evict, err); /* 'evict' is the union for a moment */
+	rc = window_fit(window, demand, moves->evict, err); /* the union, for a moment */
 	if (rc)
 		return rc;
-	for (size_t w = 0; w < window->words; w++) {
-		evict[w] = resident[w] & ~evict[w];
-		moves->load[w] = demand->neurons[w] & ~resident[w];
-	}
+	split(moves, resident, demand->neurons, window->words);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include "decision_log.h"
+#include "wide.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -62,10 +63,11 @@ static int completed_check(const struct plan *plan, const struct step_cost *cost
 		(unsigned long long)plan->read_bytes);
 }
 
-static void resident_apply(uint64_t *resident, const struct plan *plan, size_t words)
+WIDE static void resident_apply(uint64_t *restrict resident, const uint64_t *restrict evict,
+				const uint64_t *restrict load, size_t words)
 {
 	for (size_t w = 0; w < words; w++)
-		resident[w] = (resident[w] & ~plan->evict[w]) | plan->load[w];
+		resident[w] = (resident[w] & ~evict[w]) | load[w];
 }
 
 /* Decide: from a demand to a plan that has been checked and logged, and applied to the resident
@@ -86,7 +88,7 @@ static int step_decide(struct run *loop, const struct demand *demand, uint64_t *
 	if (rc)
 		return rc;
 	if (!demand->dense)
-		resident_apply(resident, plan, loop->words);
+		resident_apply(resident, plan->evict, plan->load, loop->words);
 	plan->resident = demand->kind == STEP_FFN ? resident : NULL;
 	decision_log_add(loop->log, plan);
 	return 0;

@@ -3,6 +3,7 @@
  *
  * The same work is done whether at once (overlap none) or in groups (pipeline). */
 #include "compute.h"
+#include "sets.h"
 #include "sim_inside.h"
 
 #include <math.h>
@@ -16,13 +17,14 @@
 static double compact_moves(const struct sim_world *sim, const struct plan *plan)
 {
 	const uint64_t *newest = sim->newest + plan->demand.layer * sim->words;
-	struct compact_rows rows = {.before = plan->resident_before, .deleted = plan->evict_count};
+	const struct compact_rows rows = {
+		.before = plan->resident_before,
+		.deleted = plan->evict_count,
+		.newest = set_count(newest, sim->words),
+		.newest_deleted = set_count_both(newest, plan->evict, sim->words),
+	};
 
-	for (size_t w = 0; w < sim->words; w++) {
-		rows.newest += (uint64_t)__builtin_popcountll(newest[w]);
-		rows.newest_deleted += (uint64_t)__builtin_popcountll(newest[w] & plan->evict[w]);
-	}
-	return dram_compact_moves(&rows);
+	return plan->evict_count > 0 ? dram_compact_moves(&rows) : 0;
 }
 
 /* Holes that no load fills shorten the store by as many rows; those of its tail that are no holes

@@ -19,16 +19,16 @@ TARGET static inline NAMED(lanes) NAMED(random)(struct NAMED(state) * s)
 	return out;
 }
 
-/* Bits that are 1 with probability keep / 2^DRAW_KEEP_BITS. */
+/* Bits that are 1 with probability keep / 2^DRAW_KEEP_BITS: the comparison of trace_draw.h with one
+ * number for all, so that what is random is one operation a bit. */
 TARGET static inline NAMED(lanes) NAMED(kept)(struct NAMED(state) * s, uint64_t keep)
 {
 	NAMED(lanes) kept = {0};
 
 	for (unsigned bit = 0; bit < DRAW_KEEP_BITS; bit++) {
 		NAMED(lanes) random = NAMED(random)(s);
-		NAMED(lanes) all = (NAMED(lanes)){0} - (keep >> bit & 1);
 
-		kept = (kept & random) | (all & (kept ^ random));
+		kept = keep >> bit & 1 ? kept | random : kept & random;
 	}
 	return kept;
 }
