@@ -236,37 +236,43 @@ static const char *pick(struct rng *rng, const char *const *words, uint32_t coun
 	     sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
 /* Any point of the axes that a live run takes. */
-static void draw_policy(char *text, size_t size, struct rng *rng)
+static void draw_policy(char *text, size_t size, struct rng *rng, bool on_disk)
 {
 	const char *residency = PICK("none", "window", "window");
 	int used = snprintf(
 		text, size,
 		"{demand: %s, persistence: %s, persist_frac: %s, layout: %s, chunk: %s, "
-		"dense_chunk: %s, store: %s, in_flight: %s, compute_rows: %s, weights: f32, "
+		"dense_chunk: %s, %s, in_flight: %s, compute_rows: %s, weights: f32, "
 		"residency: %s",
 		PICK("oracle", "oracle", "oracle", "dense"), PICK("none", "fraction", "attention"),
 		PICK("0", "0.3", "0.77", "1"), PICK("split", "bundle"),
 		PICK("row", "4KiB", "16KiB"), PICK("4KiB", "64KiB", "1MiB"),
-		PICK("compact", "realloc"), PICK("1", "3", "32"), PICK("resident", "demanded"),
-		residency);
+		PICK("store: compact", "store: realloc", "store: fill-hole",
+		     "store: compact, overlap: pipeline", "store: fill-hole, overlap: pipeline"),
+		PICK("1", "3", "32"), PICK("resident", "demanded"), residency);
 
 	if (strcmp(residency, "window") == 0)
 		used += snprintf(text + used, size - (size_t)used, ", window: %s",
 				 PICK("1", "2", "5"));
-	snprintf(text + used, size - (size_t)used, "}");
+	used += snprintf(text + used, size - (size_t)used, ", coalesce: %s",
+			 PICK("none", "none", "gap, coalesce_gap: 4KiB"));
+	/* auto: io_uring, where the kernel has it. */
+	snprintf(text + used, size - (size_t)used, ", read_engine: %s}",
+		 on_disk ? PICK("auto", "pread", "mmap") : "auto");
 }
 
 START_TEST(every_policy_says_what_the_dense_run_says)
 {
+	const unsigned how = (unsigned)_i / MODELS % 4;
 	struct rng rng = {100 + (uint64_t)_i};
 	const char *dir = dirs[_i % MODELS];
 	struct said dense, sparse;
 	char policy[512];
 	double off;
 
-	draw_policy(policy, sizeof(policy), &rng);
+	draw_policy(policy, sizeof(policy), &rng, !(how & EMULATED));
 	run_policy(&dense, dir, resident, 0);
-	run_policy(&sparse, dir, policy, (unsigned)_i / MODELS % 4);
+	run_policy(&sparse, dir, policy, how);
 	off = difference(&dense, &sparse);
 	ck_assert_msg(off <= 1e-5, "%s: logits differ by %g of their spread", policy, off);
 }
