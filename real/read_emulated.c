@@ -29,7 +29,8 @@ enum { ALIVE_CHECK_NS = 50000000 };
  * timers).  So the last of each wait is spun, as part of emulating the device and on its account:
  * with a real device nobody spins.  As much as the last sleeps were overslept by, so that one sleep
  * in SPIN_MISS or so takes longer: a late one adds SPIN_STEP_NS, any other takes SPIN_MISS-th of
- * that away. */
+ * that away.  A thread that is later by more than SPIN_MOST_NS had lost its core to somebody, which
+ * no spin makes good and nothing is learnt from. */
 enum { SPIN_LEAST_NS = 10000, SPIN_MOST_NS = 150000, SPIN_STEP_NS = 16000, SPIN_MISS = 32 };
 
 struct emulated_reader {
@@ -157,7 +158,7 @@ static int emulated_open(struct reader *reader, const struct reader_options *opt
 	struct emulated_reader *e = (struct emulated_reader *)reader;
 
 	assert(options->emulated);
-	e->spin_ns = SPIN_MOST_NS;
+	e->spin_ns = SPIN_MOST_NS / 2;
 	e->device.files = reader->files;
 	if (reader_open_files(reader, options, READER_BUFFERED, err) ||
 	    emulated_device_init(&e->device, options, err) || map_arena(e, err))
@@ -234,30 +235,31 @@ static int emulated_submit(struct reader *reader, const struct read_request *req
 }
 
 /* Sleep until 'to_ns' and learn from it how long to spin the next time. */
-static void sleep_until(struct emulated_reader *e, uint64_t to_ns, uint64_t spun_ns)
+static void sleep_until(struct emulated_reader *e, uint64_t to_ns)
 {
 	const struct timespec ts = {.tv_sec = (time_t)(to_ns / 1000000000u),
 				    .tv_nsec = (long)(to_ns % 1000000000u)};
 	const int slack_ns = prctl(PR_GET_TIMERSLACK);
+	uint64_t late_ns;
 
 	prctl(PR_SET_TIMERSLACK, 1);
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
+		;	  /* a signal must not turn the rest of a sleep into a spin */
 	if (slack_ns > 0) /* the caller's thread, and its own again */
 		prctl(PR_SET_TIMERSLACK, slack_ns);
-	if (clock_now_ns() > to_ns + spun_ns)
+	late_ns = clock_now_ns() - to_ns;
+	if (late_ns > SPIN_MOST_NS)
+		return;
+	if (late_ns > e->spin_ns)
 		e->spin_ns += SPIN_STEP_NS;
-	else
+	else if (e->spin_ns > SPIN_LEAST_NS)
 		e->spin_ns -= SPIN_STEP_NS / SPIN_MISS;
-	if (e->spin_ns > SPIN_MOST_NS)
-		e->spin_ns = SPIN_MOST_NS;
-	if (e->spin_ns < SPIN_LEAST_NS)
-		e->spin_ns = SPIN_LEAST_NS;
 }
 
 static void wait_until(struct emulated_reader *e, uint64_t ns)
 {
 	if (clock_now_ns() + e->spin_ns < ns)
-		sleep_until(e, ns - e->spin_ns, e->spin_ns);
+		sleep_until(e, ns - e->spin_ns);
 	while (clock_now_ns() < ns)
 		;
 }
