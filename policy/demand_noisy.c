@@ -186,10 +186,9 @@ static void subset_put(uint64_t *set, const struct trace *trace, uint32_t layer,
 		       uint32_t end)
 {
 	for (uint32_t n = 0; n < trace->neuron_count; n++) {
-		uint32_t bucket = bucket_of(layer, n);
+		uint64_t within = bucket_of(layer, n) - first < end - first;
 
-		if (bucket >= first && bucket < end)
-			bits_put(set, n);
+		set[n / 64] |= within << n % 64; /* no branch: any neuron may be the one */
 	}
 }
 

@@ -237,11 +237,26 @@ static int check_gaps(const struct plan *plan, const struct read_plane *plane,
 	return check_gaps_in_turn(plan, plane, needless, gap_most, err);
 }
 
+/* needless = slots less wanted; tells of what is wanted and not in slots, and of what is needless. */
+WIDE static void cover(uint64_t *restrict needless, const uint64_t *restrict wanted,
+		       const uint64_t *restrict slots, size_t words, uint64_t any[2])
+{
+	uint64_t unread = 0, more = 0;
+
+	for (size_t w = 0; w < words; w++) {
+		needless[w] = slots[w] & ~wanted[w];
+		unread |= wanted[w] & ~slots[w];
+		more |= needless[w];
+	}
+	any[0] = unread;
+	any[1] = more;
+}
+
 /* The slots that are read are those of the loaded rows, none less; none more but gaps. */
 static int check_cover(const struct plan *plan, const struct read_plane *plane,
 		       const struct read_rule *rule, struct err *err)
 {
-	uint64_t folded[SET_WORDS_MOST], gaps[SET_WORDS_MOST], any = 0;
+	uint64_t folded[SET_WORDS_MOST], gaps[SET_WORDS_MOST], any[2];
 	const uint64_t *wanted = plan->load;
 	size_t words = bits_words(plan->neuron_total);
 
@@ -250,9 +265,10 @@ static int check_cover(const struct plan *plan, const struct read_plane *plane,
 		set_fold(folded, plan->load, words, plane->rows_per_slot);
 		wanted = folded;
 	}
-	if (memcmp(wanted, plane->slots, bits_words(plane->slot_count) * sizeof(*wanted)) == 0)
+	cover(gaps, wanted, plane->slots, bits_words(plane->slot_count), any);
+	if (!any[0] && !any[1])
 		return 0;
-	for (size_t w = 0; w < bits_words(plane->slot_count); w++) {
+	for (size_t w = 0; w < bits_words(plane->slot_count) && (any[0] || !rule->merge); w++) {
 		uint64_t unread = wanted[w] & ~plane->slots[w];
 		uint64_t needless = plane->slots[w] & ~wanted[w];
 
@@ -262,11 +278,8 @@ static int check_cover(const struct plan *plan, const struct read_plane *plane,
 		if (needless && !rule->merge)
 			return bad_slot(plan, plane, w * 64 + (size_t)__builtin_ctzll(needless),
 					"read, expected no read without a load", err);
-		gaps[w] = needless;
-		any |= needless;
 	}
-	return any ? check_gaps(plan, plane, gaps, reads_gap_slots(rule, plane->slot_bytes), err)
-		   : 0;
+	return check_gaps(plan, plane, gaps, reads_gap_slots(rule, plane->slot_bytes), err);
 }
 
 static int check_plane(const struct plan *plan, const struct read_plane *plane,

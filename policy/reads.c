@@ -4,6 +4,7 @@
 
 #include "policy.h"
 #include "sets.h"
+#include "wide.h"
 
 #include <assert.h>
 
@@ -90,28 +91,41 @@ static uint32_t last_run_add(struct read_sums *sums, const struct read_plane *pl
 	return first;
 }
 
+/* Where runs begin and end.  A run of one slot does both in one place: it goes to 'single', the edges of
+ * the others to 'edges'.  set[-1] and set[words] are readable and empty. */
+WIDE static void find_edges(uint64_t *restrict single, uint64_t *restrict edges,
+			    const uint64_t *restrict set, size_t words)
+{
+	for (size_t w = 0; w < words; w++) {
+		uint64_t begins = set[w] & ~(set[w] << 1 | set[w - 1] >> 63);
+		uint64_t ends = set[w] & ~(set[w] >> 1 | set[w + 1] << 63);
+
+		single[w] = begins & ends;
+		edges[w] = begins ^ ends;
+	}
+}
+
 /* Reads by the lengths of runs, each taken 'times' times, for planes that read the same.  Most runs are
- * of one slot, which begins and ends where it stands: those are counted by the word. */
+ * of one slot: those are counted by the word. */
 static void merged_add(struct read_sums *sums, const struct read_plane *plane, uint64_t times)
 {
 	enum { COUNTED = 128 }; /* lengths; the few longer runs are added one by one */
 	uint32_t counts[COUNTED] = {0};
-	uint64_t single[SET_WORDS_MOST], below = 0;
+	uint64_t single[SET_WORDS_MOST], edges[SET_WORDS_MOST], framed[SET_WORDS_MOST + 2];
 	uint32_t end = last_run_add(sums, plane, times), first = 0;
 	size_t words = bits_words(end);
 	bool inside = false;
 
 	assert(words <= SET_WORDS_MOST);
+	if (words == 0)
+		return;
+	memcpy(framed + 1, plane->slots, (words - 1) * sizeof(*framed));
+	framed[words] = set_word_below(plane->slots, words - 1, end);
+	framed[0] = framed[words + 1] = 0;
+	find_edges(single, edges, framed + 1, words);
 	for (size_t w = 0; w < words; w++) {
-		uint64_t word = set_word_below(plane->slots, w, end);
-		uint64_t above = w + 1 < words ? set_word_below(plane->slots, w + 1, end) : 0;
-		uint64_t begins = word & ~(word << 1 | below);
-		uint64_t ends = word & ~(word >> 1 | above << 63);
-
-		below = word >> 63;
-		single[w] = begins & ends;
-		for (uint64_t edges = begins ^ ends; edges; edges &= edges - 1) {
-			uint32_t at = (uint32_t)w * 64 + (uint32_t)__builtin_ctzll(edges);
+		for (; edges[w]; edges[w] &= edges[w] - 1) {
+			uint32_t at = (uint32_t)w * 64 + (uint32_t)__builtin_ctzll(edges[w]);
 
 			if (inside && at + 1 - first < COUNTED)
 				counts[at + 1 - first]++;

@@ -2,6 +2,8 @@
 /* sets.c - counting and folding of sets, a word at a time */
 #include "sets.h"
 
+#include "wide.h"
+
 #include <assert.h>
 
 /* The build may not assume the instruction that counts bits, and without it a count takes ten times
@@ -93,8 +95,8 @@ static inline uint64_t word_down(const uint64_t *from, size_t words, size_t w, u
 }
 
 /* to = from & from >> shift; returns whether anything is left. */
-static bool narrow(uint64_t *restrict to, const uint64_t *restrict from, size_t words,
-		   uint32_t shift)
+WIDE static bool narrow(uint64_t *restrict to, const uint64_t *restrict from, size_t words,
+			uint32_t shift)
 {
 	size_t inner = shift < 64 ? words - 1 : 0;
 	uint64_t any = 0;
@@ -111,8 +113,8 @@ static bool narrow(uint64_t *restrict to, const uint64_t *restrict from, size_t 
 }
 
 /* to = from | from << shift, 0 < shift < 64. */
-static void spread(uint64_t *restrict to, const uint64_t *restrict from, size_t words,
-		   uint32_t shift)
+WIDE static void spread(uint64_t *restrict to, const uint64_t *restrict from, size_t words,
+			uint32_t shift)
 {
 	to[0] = from[0] | from[0] << shift;
 	for (size_t w = 1; w < words; w++)

@@ -4,6 +4,7 @@
 #include "huge_pages.h"
 #include "rng.h"
 #include "trace_draw.h"
+#include "wide.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,6 +27,7 @@ struct layer_draw {
 	uint64_t keep; /* of SHAPE_KEEP_STEPS */
 	uint64_t seed;
 	const double *rates; /* [neuron_count] by rank */
+	double *dither;	     /* [neuron_count] what is added before a rate is cut to whole steps */
 	uint32_t *order;     /* [neuron_count] scratch: the rank of each neuron */
 	uint64_t *by_rank;   /* [neuron_count] scratch: packed rates */
 	uint64_t *packed;    /* [64 * padded words] scratch: by neuron, then as slices */
@@ -61,28 +63,35 @@ static void shuffle(uint32_t *order, uint32_t count, uint64_t seed)
 	}
 }
 
-/* The rates of each rank in whole steps.  What is rounded off is spread over the ranks evenly
- * (multiples of the golden ratio), so that the mean stays; the same for all planes, so that they
- * stay nested. */
-static void pack_rates(const struct layer_draw *draw, const double odds[SHAPE_PLANES])
+/* What is rounded off is spread over the ranks evenly (multiples of the golden ratio), so that the mean
+ * stays; the same for all planes, so that they stay nested. */
+static void spread_dither(double *dither, uint32_t count)
 {
-	double dither = 0.5;
+	double at = 0.5;
 
-	for (uint32_t i = 0; i < draw->trace->neuron_count; i++) {
-		uint64_t packed = 0;
-
-		for (unsigned p = 0; p < SHAPE_PLANES; p++) {
-			double rate = shape_odds(draw->rates[i], odds[p]);
-			uint64_t steps = (uint64_t)(rate * (1 << DRAW_RATE_BITS) + dither);
-
-			if (steps >= 1 << DRAW_RATE_BITS)
-				steps = (1 << DRAW_RATE_BITS) - 1;
-			packed |= steps << p * SLOT_BITS;
-		}
-		draw->by_rank[i] = packed;
-		dither += 0.6180339887498949;
-		dither -= dither >= 1;
+	for (uint32_t i = 0; i < count; i++) {
+		dither[i] = at;
+		at += 0.6180339887498949;
+		at -= at >= 1;
 	}
+}
+
+/* The rates of each rank in whole steps. */
+WIDE static void pack_rates(const struct layer_draw *draw, const double odds[SHAPE_PLANES])
+{
+	const double *restrict rates = draw->rates, *restrict dither = draw->dither;
+	uint64_t *restrict by_rank = draw->by_rank;
+	const uint32_t count = draw->trace->neuron_count;
+
+	memset(by_rank, 0, count * sizeof(*by_rank));
+	for (unsigned p = 0; p < SHAPE_PLANES; p++)
+		for (uint32_t i = 0; i < count; i++) {
+			double rate = shape_odds(rates[i], odds[p]);
+			int32_t steps = (int32_t)(rate * (1 << DRAW_RATE_BITS) + dither[i]);
+			int32_t most = (1 << DRAW_RATE_BITS) - 1;
+
+			by_rank[i] |= (uint64_t)(steps < most ? steps : most) << p * SLOT_BITS;
+		}
 }
 
 /* Neurons past the last have no rate and never fire. */
@@ -180,12 +189,12 @@ static int trace_prepare(struct trace *trace, const struct trace_shape *shape,
 	return trace_init(trace, err);
 }
 
-/* All scratch in one block: rates, packed, by_rank, slab, order. */
+/* All scratch in one block: rates, packed, by_rank, slab, dither, order. */
 static int scratch_alloc(struct layer_draw *draw, double **rates, struct err *err)
 {
 	size_t neurons = draw->trace->neuron_count;
 	size_t packed = (draw->trace->words + DRAW_WORDS) * 64;
-	size_t bytes = (neurons + packed + neurons) * sizeof(uint64_t) +
+	size_t bytes = (neurons + packed + 2 * neurons) * sizeof(uint64_t) +
 		       SLAB * sizeof(*draw->slab) + neurons * sizeof(uint32_t);
 
 	*rates = malloc(bytes);
@@ -195,7 +204,9 @@ static int scratch_alloc(struct layer_draw *draw, double **rates, struct err *er
 	draw->packed = (uint64_t *)(void *)(*rates + neurons);
 	draw->by_rank = draw->packed + packed;
 	draw->slab = (draw_token *)(void *)(draw->by_rank + neurons);
-	draw->order = (uint32_t *)(void *)(draw->slab + SLAB);
+	draw->dither = (double *)(void *)(draw->slab + SLAB);
+	draw->order = (uint32_t *)(void *)(draw->dither + neurons);
+	spread_dither(draw->dither, (uint32_t)neurons);
 	return 0;
 }
 
