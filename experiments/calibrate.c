@@ -3,13 +3,16 @@
 #include "calibrate.h"
 
 #include "calibration.h"
+#include "clock.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Flash gets more than half of the time; the engine, run over its steps, the rest. */
-#define FLASH_SHARE 0.55
+#define FLASH_SHARE	 0.55
+#define HOST_SHARE_LEAST 0.2 /* where flash took more than its own: a slow device */
 
 int calibrate_mode_named(enum calibrate_mode *mode, const char *name, struct err *err)
 {
@@ -27,7 +30,7 @@ int calibrate(const struct calibrate_options *options, const char *path, FILE *r
 {
 	struct calibration *c = calloc(1, sizeof(*c));
 	struct real_model *rm = NULL;
-	double seconds = options->seconds;
+	double seconds = options->seconds, begin_s = clock_now_s();
 
 	if (!c)
 		return err_nomem(err, "a calibration", sizeof(*c));
@@ -39,7 +42,8 @@ int calibrate(const struct calibrate_options *options, const char *path, FILE *r
 		goto out;
 	c->rm = rm;
 	if (calibrate_flash(c, seconds * FLASH_SHARE, err) ||
-	    calibrate_host(c, seconds * (1 - FLASH_SHARE), err))
+	    calibrate_host(c, fmax(begin_s + seconds - clock_now_s(), HOST_SHARE_LEAST * seconds),
+			   err))
 		goto out;
 	calibration_describe(c);
 	if (!calibration_write(c, path, err) && report)

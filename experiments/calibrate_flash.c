@@ -10,6 +10,7 @@
 #include "linear_fit.h"
 #include "order.h"
 #include "plan.h"
+#include "tail.h"
 
 #include <errno.h>
 #include <math.h>
@@ -22,8 +23,13 @@ enum { SIZE_LEAST = 4096, SIZE_MOST = 1 << 20, PIECE_BATCH_MOST = 64 << 10, SIDE
 /* Half the width of a mean's 95 % interval at which a cell is done: so 3 % is the whole of it. */
 static const double pilot_seconds = 1, interval_full = 0.015, interval_quick = 0.03;
 
-#define FIT_NOISE_FLOOR	 0.005 /* no point counts as more exact than this */
-#define SHALLOW_DISTRUST 3.0   /* of points with few reads in flight, in standard errors */
+#define FIT_NOISE_FLOOR 0.005 /* no point counts as more exact than this */
+/* A batch stands out beyond so many robust deviations, and such a share of its median. */
+#define STALL_SPREADS 5.0
+#define STALL_LEAST   0.05
+enum { STALL_SAMPLES = 20 };
+
+#define SHALLOW_DISTRUST 3.0 /* of points with few reads in flight, in standard errors */
 
 struct grid {
 	uint64_t sizes[SIZES_MOST];
@@ -389,6 +395,47 @@ static void check_batches(struct calibration *c)
 			check_batch(c, &c->flash.points[i]);
 }
 
+/* Batches that stand out from their kind say how often reads stall, and for how long; the others
+ * how far a batch scatters anyhow. */
+static struct tail_excess excess_of(const struct probe_point *p)
+{
+	struct tail_excess excess = {
+		.read_bytes = (double)p->cell.read_bytes,
+		.read_count = (double)p->cell.read_count,
+		.threshold_ns = fmax(STALL_SPREADS * p->spread_ns, STALL_LEAST * p->p50_ns),
+		.batches = p->samples,
+	};
+
+	for (unsigned i = 0; i < p->samples; i++) {
+		double over_ns = p->sample_ns[i] - p->p50_ns - excess.threshold_ns;
+
+		if (over_ns <= 0)
+			continue;
+		excess.over++;
+		excess.over_ns += over_ns;
+	}
+	return excess;
+}
+
+static void fit_tail(struct calibration *c, const struct grid *grid)
+{
+	struct tail_excess excesses[CALIBRATION_CELLS];
+	double spreads[CALIBRATION_CELLS];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < c->flash.count; i++) {
+		const struct probe_point *p = &c->flash.points[i];
+
+		if (is_steady(p) || p->polluted || p->samples < STALL_SAMPLES ||
+		    p->cell.read_count < grid->deepest || !is_own(grid, p->cell.read_bytes))
+			continue;
+		excesses[count] = excess_of(p);
+		spreads[count++] = p->spread_ns;
+	}
+	c->device.flash.batch_spread_ns = order_median(spreads, count);
+	tail_fit(&c->device.flash, excesses, count);
+}
+
 /* Once as the form has them, once corrected: the profile tells both errors. */
 static int settle_batches(struct calibration *c, const struct grid *grid, struct err *err)
 {
@@ -400,6 +447,7 @@ static int settle_batches(struct calibration *c, const struct grid *grid, struct
 		return err->code;
 	check_batches(c);
 	c->batch_error_frac = batch_error(c);
+	fit_tail(c, grid);
 	return 0;
 }
 

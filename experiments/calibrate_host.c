@@ -3,6 +3,8 @@
 #include "calibration.h"
 
 #include "compute.h"
+#include "cores.h"
+#include "dram.h"
 #include "linear_fit.h"
 #include "order.h"
 
@@ -24,7 +26,7 @@ static int fit_store(struct calibration *c, const struct model *model, enum weig
 		const struct probe_step *step = &c->host.steps[i];
 		double appended = (double)step->loaded * row_bytes;
 
-		if (step->kind != STEP_FFN || step->dense)
+		if (step->kind != STEP_FFN || step->dense || step->pipelined)
 			continue;
 		x[count * STORE_TERMS] = (double)model->d_ffn;
 		x[count * STORE_TERMS + 1] = appended;
@@ -117,7 +119,7 @@ static int fit_ffn(struct calibration *c, const struct model *model, enum weight
 	for (unsigned i = 0; i < c->host.count; i++) {
 		const struct probe_step *step = &c->host.steps[i];
 
-		if (step->kind != STEP_FFN)
+		if (step->kind != STEP_FFN || step->pipelined)
 			continue;
 		if (step->dense) {
 			dense_ns = step->compute_ns;
@@ -145,6 +147,90 @@ static int fit_ffn(struct calibration *c, const struct model *model, enum weight
 	return 0;
 }
 
+/* ---- beside reads ---- */
+
+/* Of a pipelined step's work, the share that ran while its reads were in flight: they took io_ns, and
+ * nothing was done while they were waited for. */
+static double share_beside(const struct probe_step *step)
+{
+	double work_ns = step->mem_ns + step->compute_ns;
+
+	return work_ns > 0 ? fmin(1, fmax(0, (step->io_ns - step->io_wait_ns) / work_ns)) : 0;
+}
+
+/* Groups that arrive: as small as they may be, since reads are slower than what is done with them. */
+static double groups_of(const struct probe_step *step, double row_bytes)
+{
+	double rows = ceil((double)step->group_bytes / row_bytes);
+
+	return ceil((double)step->loaded / rows);
+}
+
+/* Arithmetic beside reads takes so many times as long, and each group costs a hand-over. */
+static int fit_compute_beside(struct calibration *c, const struct model *model,
+			      enum weight_type weights, struct err *err)
+{
+	struct compute_params *compute = &c->device.compute;
+	double row_bytes = (double)model_row_bytes(model, weights, REGION_BUNDLE);
+	double x[PROBE_STEPS * 2], y[PROBE_STEPS], base[PROBE_STEPS], costs[2];
+	size_t count = 0;
+
+	for (unsigned i = 0; i < c->host.count; i++) {
+		const struct probe_step *step = &c->host.steps[i];
+		double alone, share = share_beside(step);
+
+		if (step->kind != STEP_FFN || !step->pipelined || step->dense)
+			continue;
+		alone = compute_ffn_ns(compute, model, weights, step->rows);
+		base[count] = (1 - share) * alone;
+		x[2 * count] = share * alone;
+		x[2 * count + 1] = groups_of(step, row_bytes);
+		y[count++] = step->compute_ns;
+	}
+	if (count < 2)
+		return 0;
+	if (linear_fit_over(costs, &c->beside_error_frac, x, y, base, count, 2, err))
+		return err_where(err, "arithmetic beside reads");
+	if (costs[0] < 1) { /* reads speed nothing up: what is left are the groups */
+		for (size_t i = 0; i < count; i++) {
+			base[i] += x[2 * i];
+			x[i] = x[2 * i + 1];
+		}
+		costs[0] = 1;
+		if (linear_fit_over(&costs[1], &c->beside_error_frac, x, y, base, count, 1, err))
+			return err_where(err, "arithmetic beside reads");
+	}
+	compute->reading_slowdown = fmin(costs[0], 10);
+	compute->group_ns = costs[1] / compute->reading_slowdown;
+	return 0;
+}
+
+/* The store's work beside reads: the median over steps of how many times as long it took. */
+static void fit_store_beside(struct calibration *c, const struct model *model,
+			     enum weight_type weights)
+{
+	double row_bytes = (double)model_row_bytes(model, weights, REGION_BUNDLE);
+	double ratios[PROBE_STEPS];
+	size_t count = 0;
+
+	for (unsigned i = 0; i < c->host.count; i++) {
+		const struct probe_step *step = &c->host.steps[i];
+		double share = share_beside(step), alone;
+		struct store_work work = {.neuron_count = model->d_ffn,
+					  .append_rows = step->loaded,
+					  .append_bytes = step->loaded * (uint64_t)row_bytes,
+					  .delete_rows = step->evicted};
+
+		if (step->kind != STEP_FFN || !step->pipelined || step->dense || share < 0.2)
+			continue;
+		if (step->moved_bytes > work.append_bytes)
+			work.move_bytes = step->moved_bytes - work.append_bytes;
+		alone = dram_step_ns(&c->device.dram, &work);
+		ratios[count++] = (step->mem_ns / alone - (1 - share)) / share;
+	}
+	c->device.dram.reading_slowdown = fmin(fmax(order_median(ratios, count), 1), 10);
+}
+
 static bool has_steps(const struct calibration *c, enum step_kind kind)
 {
 	for (unsigned i = 0; i < c->host.count; i++)
@@ -163,6 +249,7 @@ int calibrate_host(struct calibration *c, double seconds, struct err *err)
 		.target = options->target,
 		.store = STORE_COMPACT,
 		.threads = options->threads,
+		.threads_most = options->mode == CALIBRATE_FULL ? cores_usable() : 0,
 		.seconds = seconds,
 		.seed = options->seed,
 		.progress = options->progress,
@@ -176,10 +263,16 @@ int calibrate_host(struct calibration *c, double seconds, struct err *err)
 	if (fit_store(c, model, own, err) || fit_ffn(c, model, own, err))
 		return err->code;
 	fit_matrices(c, model, own);
+	c->device.compute.reading_slowdown = 1;
+	if (fit_compute_beside(c, model, own, err))
+		return err->code;
+	fit_store_beside(c, model, own);
+	c->device.compute.spread_frac = c->host.jitter.spread_frac;
+	c->device.compute.hiccup_rate_per_s = c->host.jitter.hiccup_rate_per_s;
+	c->device.compute.hiccup_ns = c->host.jitter.hiccup_ns;
 	c->device.compute.threads = options->threads;
 	/* Every kernel here waits for memory: the arithmetic cap is not identified and never binds.
 	 */
 	c->device.compute.flops_per_s = 1e16;
-	c->device.compute.reading_slowdown = 1;
 	return 0;
 }

@@ -2,6 +2,7 @@
 /* calibrate_report.c - a calibration as a device profile, and as a page for people */
 #include "calibration.h"
 
+#include "compute.h"
 #include "device_annex.h"
 #include "flash.h"
 #include "newfile.h"
@@ -122,6 +123,34 @@ static void write_form_checks(FILE *out, const struct flash_choice *choice)
 	}
 }
 
+/* What the engine's steps took, beside what the profile says of them. */
+static void write_step_checks(FILE *out, const struct calibration *c)
+{
+	const struct model *model = real_model_shape(c->rm);
+	enum weight_type weights = real_model_weights(c->rm);
+
+	for (unsigned i = 0; i < c->host.count; i++) {
+		const struct probe_step *step = &c->host.steps[i];
+		uint64_t rows = step->dense ? model->d_ffn : step->rows;
+
+		fprintf(out, "  - {what: %s, ctx: %llu", step_kind_name(step->kind),
+			(unsigned long long)step->ctx);
+		if (step->kind == STEP_FFN)
+			fprintf(out, ", rows: %llu, loaded: %llu, dense: %s",
+				(unsigned long long)rows, (unsigned long long)step->loaded,
+				step->dense ? "true" : "false");
+		if (step->pipelined)
+			fprintf(out, ", group_bytes: %llu, io: %.6gns, io_wait: %.6gns",
+				(unsigned long long)step->group_bytes, step->io_ns,
+				step->io_wait_ns);
+		fprintf(out, ", mem: %.6gns, compute: %.6gns", step->mem_ns, step->compute_ns);
+		if (step->kind == STEP_FFN && !step->pipelined)
+			fprintf(out, ", compute_predicted: %.6gns",
+				compute_ffn_ns(&c->device.compute, model, weights, rows));
+		fprintf(out, ", samples: %u}\n", step->samples);
+	}
+}
+
 static void write_checks(FILE *out, const struct calibration *c)
 {
 	fprintf(out,
@@ -134,6 +163,10 @@ static void write_checks(FILE *out, const struct calibration *c)
 		calibration_type_speed(c, WEIGHT_F16, WEIGHT_F32),
 		calibration_type_speed(c, WEIGHT_BF16, WEIGHT_F32));
 	write_form_checks(out, &c->choice);
+	write_step_checks(out, c);
+	for (unsigned t = 0; t < c->host.thread_count; t++)
+		fprintf(out, "  - {what: threads, threads: %u, gemv_f16: %.4gB/s, copy: %.4gB/s}\n",
+			t + 1, c->host.thread_rates[t], c->host.copy_rates[t]);
 	for (unsigned i = 0; i < c->batch_count; i++) {
 		const struct batch_check *b = &c->batches[i];
 
@@ -278,6 +311,52 @@ static void print_host(FILE *out, const struct calibration *c)
 		(unsigned long long)device->compute.threads);
 }
 
+/* The fewest threads that bring nearly all there is. */
+static unsigned threads_enough(const double *rates, unsigned count)
+{
+	double most = 0;
+	unsigned enough = 0;
+
+	for (unsigned t = 0; t < count; t++)
+		most = fmax(most, rates[t]);
+	while (enough < count && rates[enough] < 0.95 * most)
+		enough++;
+	return enough + 1;
+}
+
+static void print_threads(FILE *out, const struct probe_host *host)
+{
+	char a[32], b[32];
+
+	if (!host->thread_count)
+		return;
+	fprintf(out, "threads  ");
+	for (unsigned t = 0; t < host->thread_count; t++)
+		fprintf(out, " %u: %s, copies %s;", t + 1,
+			unit_human(a, sizeof(a), host->thread_rates[t], DIM_BANDWIDTH),
+			unit_human(b, sizeof(b), host->copy_rates[t], DIM_BANDWIDTH));
+	fprintf(out, " 95 %% of the most from %u threads on (copies: %u)\n",
+		threads_enough(host->thread_rates, host->thread_count),
+		threads_enough(host->copy_rates, host->thread_count));
+}
+
+static void print_tail(FILE *out, const struct device *device)
+{
+	char a[32], b[32], d[32];
+
+	fprintf(out, "beside    reads: kernels take %.2f, copies %.2f times as long; %s a group\n",
+		device->compute.reading_slowdown, device->dram.reading_slowdown,
+		unit_human(a, sizeof(a), device->compute.group_ns, DIM_TIME));
+	fprintf(out,
+		"tail      %.3f %% of reads stall for %s on average; a batch scatters by %s; "
+		"arithmetic by %.1f %%, held up %.3g times a second for %s\n",
+		device->flash.stall_frac * 100,
+		unit_human(a, sizeof(a), device->flash.stall_ns, DIM_TIME),
+		unit_human(b, sizeof(b), device->flash.batch_spread_ns, DIM_TIME),
+		device->compute.spread_frac * 100, device->compute.hiccup_rate_per_s,
+		unit_human(d, sizeof(d), device->compute.hiccup_ns, DIM_TIME));
+}
+
 void calibration_print(FILE *out, const struct calibration *c)
 {
 	const struct device_origin *origin = &c->device.origin;
@@ -285,6 +364,8 @@ void calibration_print(FILE *out, const struct calibration *c)
 	print_flash(out, c);
 	print_batches(out, c);
 	print_host(out, c);
+	print_threads(out, &c->host);
+	print_tail(out, &c->device);
 	fprintf(out,
 		"noise     floor %.1f %%; drift %.1f %% taken out; %llu of %u points polluted by "
 		"foreign traffic (%u of %u visits made again), %u not known to 3 %%\n",

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "host_pace.h"
 #include "order.h"
+#include "probe_memory.h"
 #include "real_kernels.h"
 #include "real_world.h"
 #include "rng.h"
@@ -20,7 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKENS_LEAST = 6, TOKENS_MOST = 200, WARMUP = 2, SAMPLES_MOST = 4096 };
+enum { TOKENS_LEAST = 6, TOKENS_MOST = 400, WARMUP = 2, SAMPLES_MOST = 4096 };
+enum { SMALL_GROUP_BYTES = 64 << 10 };
 
 /* Demands to make: rows as a share of the layer, and the share of them that each token exchanges.
  */
@@ -28,11 +30,22 @@ struct demand_pattern {
 	double rows_frac, churn_frac;
 	bool dense;
 	bool long_ctx;
+	uint64_t group_bytes; /* 0: no overlap */
 };
 static const struct demand_pattern patterns[] = {
-	{0.02, 0.5, false, false}, {0.05, 0.2, false, false}, {0.10, 0.1, false, false},
-	{0.10, 0.5, false, true},  {0.10, 1.0, false, false}, {0.20, 0.1, false, false},
-	{0.30, 0.1, false, true},  {0.30, 0.3, false, false}, {0.00, 0.0, true, false},
+	{0.02, 0.5, false, false, 0},
+	{0.05, 0.2, false, false, 0},
+	{0.10, 0.1, false, false, 0},
+	{0.10, 0.5, false, true, 0},
+	{0.10, 1.0, false, false, 0},
+	{0.20, 0.1, false, false, 0},
+	{0.30, 0.1, false, true, 0},
+	{0.30, 0.3, false, false, 0},
+	{0.00, 0.0, true, false, 0},
+	{0.10, 0.5, false, false, PIPELINE_GROUP_BYTES},
+	{0.30, 0.1, false, false, PIPELINE_GROUP_BYTES},
+	{0.10, 0.5, false, false, SMALL_GROUP_BYTES},
+	{0.05, 1.0, false, false, SMALL_GROUP_BYTES},
 };
 enum { PATTERNS = sizeof(patterns) / sizeof(patterns[0]) };
 
@@ -40,7 +53,8 @@ enum { PATTERNS = sizeof(patterns) / sizeof(patterns[0]) };
 struct sample {
 	enum step_kind kind;
 	uint64_t loaded, evicted, rows, moved_bytes;
-	double mem_ns, compute_ns;
+	double mem_ns, compute_ns, io_ns, io_wait_ns;
+	double pace; /* of the host around the visit */
 };
 
 /* All of one pattern's. */
@@ -85,6 +99,8 @@ static int wrapped_compute(void *world, const struct plan *plan, uint64_t ticket
 		.moved_bytes = cost->moved_bytes,
 		.mem_ns = (double)cost->mem_ns,
 		.compute_ns = (double)cost->compute_ns,
+		.io_ns = (double)cost->io_ns,
+		.io_wait_ns = (double)cost->io_wait_ns,
 	};
 	return 0;
 }
@@ -162,17 +178,19 @@ static int make_trace(struct trace *trace, const struct model *model,
 	return 0;
 }
 
-static int make_config(struct policy_config *config, const struct real_model *rm, bool dense,
-		       enum store_kind store, struct err *err)
+static int make_config(struct policy_config *config, const struct real_model *rm,
+		       const struct demand_pattern *pattern, enum store_kind store, struct err *err)
 {
+	const bool dense = pattern->dense;
 	struct ynode *map = NULL;
 	char text[512];
 
 	snprintf(text, sizeof(text),
 		 "{demand: %s, persistence: attention, residency: %s, layout: bundle, weights: %s, "
-		 "store: %s%s}",
+		 "store: %s, overlap: %s%s}",
 		 dense ? "dense" : "oracle", dense ? "none" : "window",
 		 weight_type_words[real_model_weights(rm)].text, store_words[store].text,
+		 overlap_words[pattern->group_bytes ? OVERLAP_PIPELINE : OVERLAP_NONE].text,
 		 dense ? "" : ", window: 1");
 	if (!yaml_parse(&map, text, "probe", err))
 		(void)!policy_config_read(config, map, err);
@@ -187,9 +205,10 @@ struct visit {
 	const struct demand_pattern *pattern;
 	uint64_t ctx;
 	uint32_t tokens;
+	double run_s; /* of it, the engine's run */
 };
 
-static int run_engine(struct wrapped *wrapped, const struct visit *visit,
+static int run_engine(struct wrapped *wrapped, struct visit *visit,
 		      const struct policy_config *config, struct policy *policy, struct err *err)
 {
 	struct run_options run_options = {
@@ -207,6 +226,7 @@ static int run_engine(struct wrapped *wrapped, const struct visit *visit,
 		.ctx = visit->ctx,
 		.threads = visit->options->threads,
 		.seed = visit->options->seed,
+		.group_bytes = visit->pattern->group_bytes,
 	};
 	struct run_outcome outcome;
 
@@ -215,20 +235,22 @@ static int run_engine(struct wrapped *wrapped, const struct visit *visit,
 		return err->code;
 	run_options.ops = &world_wrapped;
 	run_options.world = wrapped;
+	visit->run_s = clock_now_s();
 	(void)!run(&outcome, &run_options, err);
+	visit->run_s = clock_now_s() - visit->run_s;
 	real_world_close(wrapped->real);
 	wrapped->real = NULL;
 	return err->code;
 }
 
-static int visit_run(struct wrapped *wrapped, const struct visit *visit, struct err *err)
+static int visit_run(struct wrapped *wrapped, struct visit *visit, struct err *err)
 {
 	const struct model *model = real_model_shape(visit->rm);
 	struct policy_config config;
 	struct policy *policy = NULL;
 	struct trace trace = {0};
 
-	if (make_config(&config, visit->rm, visit->pattern->dense, visit->options->store, err))
+	if (make_config(&config, visit->rm, visit->pattern, visit->options->store, err))
 		return err->code;
 	if (!visit->pattern->dense &&
 	    make_trace(&trace, model, visit->pattern, visit->tokens, visit->options->seed, err))
@@ -255,14 +277,38 @@ static double trimmed_mean(double *values, size_t count)
 	return sum / (double)(count - 2 * cut);
 }
 
+/* One figure of every sample of a kind, into 'room'. */
+static size_t figures(double *room, const struct samples *samples, enum step_kind kind,
+		      size_t offset)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < samples->count; i++)
+		if (samples->all[i].kind == kind)
+			memcpy(&room[count++], (const char *)&samples->all[i] + offset,
+			       sizeof(*room));
+	return count;
+}
+
+#define FIGURES(room, samples, kind, member)                                                       \
+	figures(room, samples, kind, offsetof(struct sample, member))
+
 /* The samples of one kind become one step: means and spreads. */
 static void note_step(struct probe_host *host, const struct samples *samples, enum step_kind kind,
 		      const struct demand_pattern *pattern, double *room)
 {
 	struct probe_step *step = &host->steps[host->count];
-	size_t count = 0;
+	size_t count = FIGURES(room, samples, kind, mem_ns);
 
-	*step = (struct probe_step){.kind = kind, .ctx = samples->ctx};
+	*step = (struct probe_step){.kind = kind,
+				    .ctx = samples->ctx,
+				    .pipelined = pattern->group_bytes > 0,
+				    .group_bytes = pattern->group_bytes};
+	if (!count)
+		return;
+	assert(host->count < PROBE_STEPS);
+	step->mem_ns = trimmed_mean(room, count);
+	step->mem_sd_ns = order_spread(room, count, step->mem_ns);
 	for (size_t i = 0; i < samples->count; i++) {
 		const struct sample *sample = &samples->all[i];
 
@@ -272,91 +318,99 @@ static void note_step(struct probe_host *host, const struct samples *samples, en
 		step->loaded = sample->loaded;
 		step->evicted = sample->evicted;
 		step->moved_bytes += sample->moved_bytes;
-		room[count++] = sample->mem_ns;
 	}
-	if (!count)
-		return;
-	assert(host->count < PROBE_STEPS);
 	step->dense = kind == STEP_FFN && pattern->dense;
 	step->moved_bytes /= count;
 	step->samples = (unsigned)count;
-	step->mem_ns = trimmed_mean(room, count);
-	step->mem_sd_ns = order_spread(room, count, step->mem_ns);
-	count = 0;
-	for (size_t i = 0; i < samples->count; i++)
-		if (samples->all[i].kind == kind)
-			room[count++] = samples->all[i].compute_ns;
+	FIGURES(room, samples, kind, compute_ns);
 	step->compute_ns = trimmed_mean(room, count);
 	step->compute_sd_ns = order_spread(room, count, step->compute_ns);
+	FIGURES(room, samples, kind, io_ns);
+	step->io_ns = trimmed_mean(room, count);
+	FIGURES(room, samples, kind, io_wait_ns);
+	step->io_wait_ns = trimmed_mean(room, count);
 	host->count++;
 }
 
-/* Best seconds a byte of a plain matrix-vector product of one type. */
-static double gemv_s_per_byte(struct pool *pool, struct gemv_pass *work, enum weight_type type,
-			      size_t bytes)
+/* ---- jitter ---- */
+
+/* Steps whose arithmetic took this many spreads longer than the median hit something: another
+ * program, a stolen processor, a page that was not there. */
+static const double hiccup_spreads = 6;
+enum { JITTER_SAMPLES = 8 };
+
+struct jitter_sums {
+	double spreads[PATTERNS * 3];
+	size_t spread_count;
+	double compute_ns, hiccup_ns, hiccups;
+};
+
+static void add_jitter(struct jitter_sums *sums, const struct samples *samples, enum step_kind kind,
+		       double *room)
 {
-	double best = INFINITY;
+	size_t count = FIGURES(room, samples, kind, compute_ns);
+	double median, spread, limit;
 
-	work->type = type;
-	work->rows = bytes / (work->n * weight_bytes(type));
-	for (unsigned i = 0; i < 5; i++) {
-		double took = gemv_pass_s(pool, work);
+	if (count < JITTER_SAMPLES)
+		return;
+	median = order_median(room, count);
+	spread = order_spread(room, count, median);
+	sums->spreads[sums->spread_count++] = spread / median;
+	limit = median + hiccup_spreads * fmax(spread, 0.005 * median);
+	for (size_t i = 0; i < samples->count; i++) {
+		double ns = samples->all[i].compute_ns;
 
-		best = took < best ? took : best;
+		if (samples->all[i].kind != kind)
+			continue;
+		sums->compute_ns += ns;
+		if (ns <= limit)
+			continue;
+		sums->hiccups++;
+		sums->hiccup_ns += ns - median;
 	}
-	return best / ((double)work->rows * (double)work->n * weight_bytes(type));
 }
 
-static int compare_types(struct probe_host *host, const struct probe_host_options *options,
-			 struct err *err)
+static void note_jitter(struct probe_host *host, const struct samples *samples, double *room)
 {
-	const size_t bytes = (size_t)128 << 20, n = 2048;
-	struct gemv_pass work = {.kernels = kernels_best(), .n = n};
-	unsigned char *weights = malloc(bytes);
-	float *vectors = calloc(n + bytes / (2 * n), sizeof(float));
-	struct pool *pool = NULL;
+	struct jitter_sums sums = {.spread_count = 0};
 
-	if (!weights || !vectors) {
-		err_nomem(err, "a probe's matrix", bytes);
-		goto out;
-	}
-	memset(weights, 0x11, bytes); /* small normal numbers in every type */
-	work.weights = weights;
-	work.x = vectors;
-	work.y = vectors + n;
-	if (pool_open(&pool, options->threads, err))
-		goto out;
-	for (unsigned type = 0; type < WEIGHT_TYPES; type++)
-		host->gemv_s_per_byte[type] =
-			gemv_s_per_byte(pool, &work, (enum weight_type)type, bytes);
-out:
-	pool_close(pool);
-	free(vectors);
-	free(weights);
-	return err->code;
+	for (unsigned i = 0; i < PATTERNS; i++)
+		for (unsigned kind = STEP_ATTENTION; kind <= STEP_HEAD; kind++)
+			if (!patterns[i].group_bytes)
+				add_jitter(&sums, &samples[i], (enum step_kind)kind, room);
+	host->jitter = (struct probe_jitter){
+		.spread_frac = order_median(sums.spreads, sums.spread_count),
+		.hiccup_rate_per_s = sums.compute_ns > 0 ? 1e9 * sums.hiccups / sums.compute_ns : 0,
+		.hiccup_ns = sums.hiccups > 0 ? sums.hiccup_ns / sums.hiccups : 0,
+	};
 }
 
-/* A round over the patterns, forwards or backwards, so that slow drift of the host falls on all
- * alike.  The first is short and tells what a token costs; the second takes the time that is left.
- */
+/* Rounds over the patterns, forwards and backwards in turn, so that slow drift of the host falls on
+ * all alike.  The first is short and tells what a token costs; the others share the time that is
+ * left.  Between two visits the host's pace is looked at: what was measured beside a much slower
+ * pace than usual is not used where there is enough else. */
+enum { ROUNDS_LEAST = 2, ROUNDS_MOST = 8 };
+static const double round_seconds = 8, slow_pace = 0.9;
+
 struct round {
 	const struct probe_host_options *options;
 	const struct real_model *rm;
 	struct samples *samples; /* [PATTERNS] */
-	double token_s[PATTERNS];
-	double paces[2 * PATTERNS];
+	double token_s[PATTERNS], open_s[PATTERNS];
+	double paces[ROUNDS_MOST * PATTERNS + 1];
 	size_t pace_count;
 	double deadline_s;
-	bool backwards;
+	unsigned number, count;
 };
 
 static uint32_t choose_tokens(const struct round *round, unsigned pattern, unsigned visits_left)
 {
 	double tokens;
 
-	if (!round->backwards)
+	if (!round->number)
 		return TOKENS_LEAST;
-	tokens = (round->deadline_s - clock_now_s()) / visits_left / round->token_s[pattern];
+	tokens = ((round->deadline_s - clock_now_s()) / visits_left - round->open_s[pattern]) /
+		 round->token_s[pattern];
 	return (uint32_t)fmin(fmax(tokens, TOKENS_LEAST), TOKENS_MOST);
 }
 
@@ -364,7 +418,8 @@ static int visit_pattern(struct round *round, unsigned pattern, unsigned visits_
 			 struct err *err)
 {
 	uint64_t ctx_most = real_model_shape(round->rm)->position_count;
-	struct wrapped wrapped = {.samples = &round->samples[pattern]};
+	struct samples *samples = &round->samples[pattern];
+	struct wrapped wrapped = {.samples = samples};
 	struct visit visit = {
 		.options = round->options,
 		.rm = round->rm,
@@ -372,35 +427,73 @@ static int visit_pattern(struct round *round, unsigned pattern, unsigned visits_
 		.ctx = patterns[pattern].long_ctx ? ctx_most : ctx_most / 8,
 		.tokens = choose_tokens(round, pattern, visits_left),
 	};
-	double start = clock_now_s();
+	size_t first = samples->count;
+	double start = clock_now_s(), pace = round->paces[round->pace_count - 1];
 
-	wrapped.samples->ctx = visit.ctx;
+	samples->ctx = visit.ctx;
 	if (visit_run(&wrapped, &visit, err))
 		return err->code;
-	round->token_s[pattern] = (clock_now_s() - start) / visit.tokens;
+	round->token_s[pattern] = visit.run_s / visit.tokens;
+	round->open_s[pattern] = clock_now_s() - start - visit.run_s;
+	round->paces[round->pace_count] = host_pace(round->options->threads);
+	pace = fmin(pace, round->paces[round->pace_count++]);
+	for (size_t i = first; i < samples->count; i++)
+		samples->all[i].pace = pace;
 	return 0;
 }
 
 static int round_run(struct round *round, struct err *err)
 {
 	const struct probe_host_options *options = round->options;
+	const bool backwards = round->number % 2;
 
 	for (unsigned i = 0; i < PATTERNS; i++) {
-		double done = (i + 1.0) / PATTERNS / 2 + (round->backwards ? 0.5 : 0);
+		double done = (round->number + (i + 1.0) / PATTERNS) / round->count;
+		unsigned left = PATTERNS - i + (round->count - 1 - round->number) * PATTERNS;
 
-		if (visit_pattern(round, round->backwards ? PATTERNS - 1 - i : i, PATTERNS - i,
-				  err))
+		if (visit_pattern(round, backwards ? PATTERNS - 1 - i : i, left, err))
 			return err->code;
-		round->paces[round->pace_count++] = host_pace(options->threads);
 		if (options->progress && options->progress(options->progress_arg, done))
 			return err_set(err, ECANCELED, "probe: stopped by the caller");
 	}
 	return 0;
 }
 
+static int rounds_run(struct round *round, struct err *err)
+{
+	double seconds = round->options->seconds;
+
+	round->count = (unsigned)fmin(fmax(seconds / round_seconds, ROUNDS_LEAST), ROUNDS_MOST);
+	round->paces[round->pace_count++] = host_pace(round->options->threads);
+	for (; round->number < round->count; round->number++)
+		if (round_run(round, err))
+			return err->code;
+	return 0;
+}
+
+/* Drop what was measured beside a slow pace, where half of the samples are left without. */
+static void drop_slow(struct samples *samples, double usual)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < samples->count; i++)
+		kept += samples->all[i].pace >= slow_pace * usual;
+	if (kept * 2 < samples->count)
+		return;
+	kept = 0;
+	for (size_t i = 0; i < samples->count; i++)
+		if (samples->all[i].pace >= slow_pace * usual)
+			samples->all[kept++] = samples->all[i];
+	samples->count = kept;
+}
+
 static void note_pace(struct probe_host *host, struct round *round)
 {
-	host->pace_bytes_per_s = order_median(round->paces, round->pace_count);
+	order_sort(round->paces, round->pace_count);
+	host->pace_bytes_per_s = order_quantile(round->paces, round->pace_count, 0.5);
+	for (unsigned i = 0; i < PATTERNS; i++)
+		drop_slow(&round->samples[i],
+			  order_quantile(round->paces, round->pace_count, 0.75));
 	host->pace_spread_frac =
 		order_spread(round->paces, round->pace_count, host->pace_bytes_per_s) /
 		host->pace_bytes_per_s;
@@ -430,18 +523,16 @@ int probe_host(struct probe_host *host, const struct probe_host_options *options
 	*host = (struct probe_host){0};
 	if (allocate(samples, &room, err) ||
 	    real_model_open(&rm, options->model_dir, &layout_bundle, NULL, err) ||
-	    compare_types(host, options, err))
+	    probe_memory(host, options, err))
 		goto out;
 	round.rm = rm;
-	if (round_run(&round, err))
+	if (rounds_run(&round, err))
 		goto out;
-	round.backwards = true;
-	if (round_run(&round, err))
-		goto out;
+	note_pace(host, &round);
 	for (unsigned i = 0; i < PATTERNS; i++)
 		for (unsigned kind = STEP_ATTENTION; kind <= STEP_HEAD; kind++)
 			note_step(host, &samples[i], (enum step_kind)kind, &patterns[i], room);
-	note_pace(host, &round);
+	note_jitter(host, samples, room);
 out:
 	for (unsigned i = 0; i < PATTERNS; i++)
 		free(samples[i].all);

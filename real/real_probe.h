@@ -74,13 +74,23 @@ void probe_flash_free(struct probe_flash *flash);
 struct probe_step {
 	enum step_kind kind;
 	bool dense; /* FFN: every row streamed through */
+	bool pipelined; /* with overlap pipeline: beside the step's own reads */
+	uint64_t group_bytes; /* pipelined: of a group */
 	uint64_t ctx;
 	uint64_t rows;		  /* FFN: rows multiplied */
 	uint64_t loaded, evicted; /* FFN: rows that entered and left the store */
 	uint64_t moved_bytes;	  /* of it, copied inside DRAM: appends and filled holes */
 	double mem_ns, compute_ns;
+	double io_ns, io_wait_ns;
 	double mem_sd_ns, compute_sd_ns; /* robust spread over tokens (1.4826 MAD) */
 	unsigned samples;
+};
+
+/* How unsteady the engine's arithmetic was, over all steps of all patterns without overlap. */
+struct probe_jitter {
+	double spread_frac;	/* robust standard deviation of a step, as a share of its median */
+	double hiccup_rate_per_s; /* steps that took much longer: how often in a second of arithmetic */
+	double hiccup_ns;	/* and by how much, on average */
 };
 
 struct probe_host_options {
@@ -88,25 +98,32 @@ struct probe_host_options {
 	const struct real_target *target;
 	enum store_kind store;
 	unsigned threads;
+	/* 0, or: plain products with 1 to so many threads (thread_rates). */
+	unsigned threads_most;
 	double seconds; /* budget */
 	uint64_t seed;
 	int (*progress)(void *arg, double done);
 	void *progress_arg;
 };
-enum { PROBE_STEPS = 64 };
+enum { PROBE_STEPS = 64, PROBE_THREADS = 256 };
 struct probe_host {
 	struct probe_step steps[PROBE_STEPS];
 	unsigned count;
+	struct probe_jitter jitter;
 	/* A plain matrix-vector product over more memory than any cache holds: time a byte, by enum
 	 * weight_type. */
 	double gemv_s_per_byte[WEIGHT_TYPES];
+	/* Bytes a second of it in f16 with 1, 2, ... threads, and of one copy a thread (bytes copied).
+	 */
+	double thread_rates[PROBE_THREADS], copy_rates[PROBE_THREADS];
+	unsigned thread_count;
 	/* How fast the host read memory between the visits (host_pace.h): the median, and the spread
 	 * around it as a share. */
 	double pace_bytes_per_s, pace_spread_frac;
 };
 /* Runs the engine (real_world.h) on made demands of different sizes and reuse, with two contexts
- * and one dense run; every cost is what the engine books, so that a forecast lacks nothing that the
- * engine pays. */
+ * and one dense run, and with overlap pipeline in groups of two sizes; every cost is what the engine
+ * books, so that a forecast lacks nothing that the engine pays. */
 MUST_CHECK int probe_host(struct probe_host *host, const struct probe_host_options *options,
 			  struct err *err);
 

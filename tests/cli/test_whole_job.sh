@@ -32,12 +32,12 @@ END
 "$flashcast" model synth ./tiny.yaml -o model
 "$flashcast" model inspect model | grep -q bundle
 
-if ! "$flashcast" calibrate --dir model --time 3s --threads 1 --name disk -o disk.yaml 2>err.txt; then
+if ! "$flashcast" calibrate --dir model --mode quick --time 3s --threads 1 --name disk -o disk.yaml 2>err.txt; then
 	grep -q "direct I/O" err.txt && { echo "no direct I/O here"; exit 77; }
 	cat err.txt
 	exit 1
 fi
-"$flashcast" calibrate --dir model --device emulated-m1-max --time 3s --threads 1 --name 'emulated "one"' --json \
+"$flashcast" calibrate --dir model --device emulated-m1-max --mode quick --time 3s --threads 1 --name 'emulated "one"' --json \
 	-o made/on/the/way/emulated.yaml >calibrate.json
 [ "$(said calibrate.json '$.name')" = 'emulated "one"' ]
 [ "$(said calibrate.json '$.origin.kind')" = emulated ]

@@ -2,10 +2,12 @@
 /* test_device.c - device profiles are read strictly, written back whole, and digested by what
  * predicts */
 #include "device.h"
+#include "flash.h"
 #include "yaml.h"
 
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +16,10 @@
 	"  peak_bytes_per_s: 6.1GB/s\n"
 #define DRAM "dram: {append_bytes_per_s: 8GB/s, move_bytes_per_s: 9GB/s}\n"
 #define COMPUTE                                                                                    \
-	"compute: {gemv_f32_bytes_per_s: 27GB/s, gemv_f16_bytes_per_s: 20GB/s, gemv_bf16_bytes_per_s: 20GB/s, "                   \
-	"ffn_f32_bytes_per_s: 26GB/s, ffn_f16_bytes_per_s: 19GB/s, ffn_bf16_bytes_per_s: 19GB/s, kv_bytes_per_s: 15GB/s, "       \
+	"compute: {gemv_f32_bytes_per_s: 27GB/s, gemv_f16_bytes_per_s: 20GB/s, "                   \
+	"gemv_bf16_bytes_per_s: 20GB/s, "                                                          \
+	"ffn_f32_bytes_per_s: 26GB/s, ffn_f16_bytes_per_s: 19GB/s, ffn_bf16_bytes_per_s: 19GB/s, " \
+	"kv_bytes_per_s: 15GB/s, "                                                                 \
 	"flops_per_s: 1Tflop/s}\n"
 #define ORIGIN "origin: {kind: measured, noise_floor_frac: 5%}\n"
 #define WHOLE  FLASH DRAM COMPUTE ORIGIN
@@ -103,6 +107,87 @@ START_TEST(test_what_is_written_reads_back_the_same)
 	ck_assert_double_eq(again.origin.flash_fit_error_frac, device.origin.flash_fit_error_frac);
 	free(text);
 	ynode_free(map);
+}
+END_TEST
+
+#define TABLES                                                                                     \
+	"correction:\n  read_bytes: [4KiB, 16384]\n  in_flight: [1, 8, 32]\n"                      \
+	"  factor:\n    - [1.1, 1, 0.95]\n    - [0.9, 1.02, 1.03]\n"                               \
+	"batch_correction:\n  read_bytes: [16KiB]\n  reads: [16, 256]\n  factor: [[1.2, 1]]\n"
+
+START_TEST(test_tables_are_read_used_and_written)
+{
+	struct device device, again, plain;
+	char hash[DIGEST_TEXT], other[DIGEST_TEXT];
+	struct err err = {0};
+	struct ynode *map;
+	char *text;
+
+	must_read(&plain, WHOLE);
+	must_read(&device, WHOLE TABLES "samples:\n  - [80us, 2GB/s, 150k/s, 6GB/s, 2, 4]\n");
+	ck_assert_double_eq_tol(flash_reads_per_s(&device.flash, 4096, 32) /
+					flash_reads_per_s(&plain.flash, 4096, 32),
+				0.95, 1e-12);
+	device.flash.batch_in_flight = 32;
+	ck_assert_double_eq_tol(flash_batch_factor(&device.flash, 16, 16384, 32), 1.2, 1e-12);
+	ck_assert_double_eq_tol(flash_batch_factor(&device.flash, 16, 16384, 1), 1, 1e-12);
+	map = device_write(&device);
+	ck_assert_ptr_nonnull(map);
+	ck_assert_int_eq(ynode_text(&text, map, &err), 0);
+	must_read(&again, text);
+	for (unsigned d = 0; d < 3; d++)
+		ck_assert_double_eq_tol(again.flash.correction.log_factor[1][d],
+					device.flash.correction.log_factor[1][d], 1e-6);
+	device_hash(&device, hash);
+	device_hash(&again, other);
+	ck_assert_str_eq(hash, other);
+	device_hash(&plain, other);
+	ck_assert_str_ne(hash, other);
+	free(text);
+	ynode_free(map);
+}
+END_TEST
+
+static const struct {
+	const char *why, *yaml, *says;
+} bad_tables[] = {
+	{"no list", "correction: []\n", "correction: wanted a mapping of read_bytes, in_flight"},
+	{"an axis is missing", "correction: {read_bytes: [4KiB], factor: [[1]]}\n",
+	 "correction: in_flight: wanted a list"},
+	{"an axis falls",
+	 "correction: {read_bytes: [8KiB, 4KiB], in_flight: [1], factor: [[1], [1]]}\n",
+	 "4096 after 8192, wanted ascending"},
+	{"a row is missing",
+	 "correction: {read_bytes: [4KiB, 8KiB], in_flight: [1], factor: [[1]]}\n",
+	 "factor: wanted a list for each of 2 sizes"},
+	{"a cell is missing",
+	 "correction: {read_bytes: [4KiB], in_flight: [1, 2], factor: [[1]]}\n",
+	 "factor: wanted 2 of them"},
+	{"no factor is 0", "correction: {read_bytes: [4KiB], in_flight: [1], factor: [[0]]}\n",
+	 "0 is outside [0.01, 100]"},
+	{"a wrong dimension", "correction: {read_bytes: [4us], in_flight: [1], factor: [[1]]}\n",
+	 "is a time"},
+	{"no key is ignored",
+	 "correction: {read_bytes: [4KiB], in_flight: [1], factor: [[1]], factors: 1}\n",
+	 "unknown key factors"},
+	{"batches have reads",
+	 "batch_correction: {read_bytes: [4KiB], in_flight: [1], factor: [[1]]}\n",
+	 "unknown key in_flight"},
+	{"a sample lacks one", "samples: [[80us, 2GB/s, 150k/s, 6GB/s, 2]]\n",
+	 "samples: wanted a list of 6 parameters"},
+	{"a sample is impossible", "samples: [[80us, 2GB/s, 150k/s, 6GB/s, 0.5, 4]]\n",
+	 "size_norm: 0.5 is outside"},
+};
+
+START_TEST(test_a_bad_table_is_refused_by_name)
+{
+	char yaml[4096];
+	struct device device;
+	struct err err = {0};
+
+	snprintf(yaml, sizeof(yaml), "%s%s", WHOLE, bad_tables[_i].yaml);
+	ck_assert_msg(read_text(&device, yaml, &err) == EINVAL, "%s", bad_tables[_i].why);
+	ck_assert_msg(strstr(err.msg, bad_tables[_i].says) != NULL, "said: %s", err.msg);
 }
 END_TEST
 
@@ -206,6 +291,9 @@ int main(void)
 	tcase_add_test(tcase, test_a_profile_is_read_with_its_units_and_defaults);
 	tcase_add_test(tcase, test_what_is_kept_for_readers_may_stand_in_a_profile);
 	tcase_add_test(tcase, test_what_is_written_reads_back_the_same);
+	tcase_add_test(tcase, test_tables_are_read_used_and_written);
+	tcase_add_loop_test(tcase, test_a_bad_table_is_refused_by_name, 0,
+			    sizeof(bad_tables) / sizeof(bad_tables[0]));
 	tcase_add_test(tcase, test_the_digest_sees_what_predicts_and_nothing_else);
 	tcase_add_loop_test(tcase, test_a_bad_profile_is_refused_by_place_and_name, 0,
 			    sizeof(bad) / sizeof(bad[0]));

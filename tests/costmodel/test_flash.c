@@ -83,10 +83,10 @@ END_TEST
 
 START_TEST(test_no_parameter_makes_the_form_overflow)
 {
-	struct flash_params flash = {0, 1e3, 1, 1e3, 64, 64, 0, 0, 0, {0}, {0}};
+	struct flash_params flash = {0, 1e3, 1, 1e3, 64, 64, 0, 0, 0, 0, 0, 0, {0}, {0}};
 
 	ck_assert_double_gt(flash_reads_per_s(&flash, 1e12, 65536), 0);
-	flash = (struct flash_params){1e9, 1e13, 1e9, 1e13, 64, 64, 0, 0, 0, {0}, {0}};
+	flash = (struct flash_params){1e9, 1e13, 1e9, 1e13, 64, 64, 0, 0, 0, 0, 0, 0, {0}, {0}};
 	ck_assert(isfinite(flash_reads_per_s(&flash, 1, 1)));
 	ck_assert(isfinite(flash_batch_ns(&flash, UINT64_MAX, 1, 1)));
 }
@@ -208,7 +208,7 @@ START_TEST(test_a_batch_is_exact_in_one_round_or_when_saturated_and_fair_otherwi
 	size_t judged = 0;
 	/* 64: as sharp as the form can be; 512 bytes cost next to nothing. */
 	struct flash_params flash = {
-		think + serve, 1e13, 1e9 / serve, 1e13, 64, 64, 0, 0, 0, {0}, {0},
+		think + serve, 1e13, 1e9 / serve, 1e13, 64, 64, 0, 0, 0, 0, 0, 0, {0}, {0},
 	};
 
 	ck_assert_ptr_nonnull(done);

@@ -71,6 +71,38 @@ START_TEST(test_a_term_that_would_be_negative_is_zero)
 }
 END_TEST
 
+START_TEST(test_costs_over_a_base_are_found_again)
+{
+	double x[POINTS * TERMS], y[POINTS], base[POINTS], got[TERMS], error;
+	struct err err = {0};
+
+	make_points(x, y, truth, 0);
+	for (size_t i = 0; i < POINTS; i++) {
+		base[i] = 100.0 * (double)(i + 1);
+		y[i] += base[i];
+	}
+	ck_assert_int_eq(linear_fit_over(got, &error, x, y, base, POINTS, TERMS, &err), 0);
+	for (size_t j = 0; j < TERMS; j++)
+		ck_assert_double_eq_tol(got[j] / truth[j], 1, 1e-6);
+	ck_assert_double_lt(error, 1e-9);
+}
+END_TEST
+
+START_TEST(test_a_base_that_is_too_much_leaves_nothing_to_fit)
+{
+	double x[POINTS * TERMS], y[POINTS], base[POINTS], got[TERMS], error;
+	struct err err = {0};
+
+	make_points(x, y, truth, 0);
+	for (size_t i = 0; i < POINTS; i++)
+		base[i] = 1.25 * y[i];
+	ck_assert_int_eq(linear_fit_over(got, &error, x, y, base, POINTS, TERMS, &err), 0);
+	for (size_t j = 0; j < TERMS; j++)
+		ck_assert_double_eq(got[j], 0);
+	ck_assert_double_eq_tol(error, 0.25, 1e-12);
+}
+END_TEST
+
 START_TEST(test_bad_points_are_refused)
 {
 	static const double x[2 * TERMS] = {1, 2, 3, 4, 5, 6}, y[2] = {1, 2}, zero[3] = {1, 0, 1};
@@ -94,6 +126,8 @@ int main(void)
 	tcase_add_test(tcase, test_costs_are_found_again);
 	tcase_add_test(tcase, test_noise_moves_them_little);
 	tcase_add_test(tcase, test_a_term_that_would_be_negative_is_zero);
+	tcase_add_test(tcase, test_costs_over_a_base_are_found_again);
+	tcase_add_test(tcase, test_a_base_that_is_too_much_leaves_nothing_to_fit);
 	tcase_add_test(tcase, test_bad_points_are_refused);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
