@@ -2,7 +2,7 @@
 /* bench_device.c - `bench device`: an emulated device's reads, when its mechanism says that they
  * complete and when they do here
  *
- * Two kinds of load: streams of a quarter of a second, for throughput, and batches as one layer's
+ * Two kinds of load: streams of a tenth of a second, for throughput, and batches as one layer's
  * misses make them, one after another, for the completion of a batch.  A batch is waited for as a
  * whole, or read by read as the pipeline does; then each read's lateness is known as well.  What is
  * timed is what an engine sees: from before it submits to when it has been told. */
@@ -26,7 +26,7 @@ enum {
 	FILE_BYTES = 256 << 20, /* sparse: memory, and no disk */
 	BUFFER_BYTES = 32 << 20,
 	READS_MOST = 1 << 17,
-	STREAM_NS = 250000000,
+	STREAM_NS = 100000000,
 	STREAM_TRIAL = 256, /* reads, to learn how many a stream takes */
 	STREAM_RUNS = 5,
 	BATCHES_LEAST = 20, /* of a cell, however long they take */
@@ -55,6 +55,7 @@ struct bench {
 	struct read_request *requests; /* [READS_MOST] */
 	double *late_us;	       /* [READS_MOST] lateness of reads told of by progress */
 	size_t late_count;
+	double *values; /* [3][BATCHES_MOST] of a cell's batches */
 	struct rng rng;
 	struct json *json; /* NULL: a table */
 	bool held;	   /* so far, all that is promised */
@@ -170,7 +171,8 @@ static int measure_stream(struct stream *s, struct bench *b, struct err *err)
 
 static int measure_cell(struct cell *c, struct bench *b, struct err *err)
 {
-	static double intended[BATCHES_MOST], took[BATCHES_MOST], error[BATCHES_MOST];
+	double *const intended = b->values, *const took = intended + BATCHES_MOST,
+		      *const error = took + BATCHES_MOST;
 	const uint64_t until_ns = clock_now_ns() + CELL_NS;
 	struct run run = {0};
 
@@ -366,7 +368,8 @@ static int bench_run(struct bench *b, struct err *err)
 	b->buffer = reader_alloc(b->reader, BUFFER_BYTES);
 	b->requests = calloc(READS_MOST, sizeof(*b->requests));
 	b->late_us = calloc(READS_MOST, sizeof(*b->late_us));
-	if (!b->buffer || !b->requests || !b->late_us)
+	b->values = calloc((size_t)3 * BATCHES_MOST, sizeof(*b->values));
+	if (!b->buffer || !b->requests || !b->late_us || !b->values)
 		return err_nomem(err, "a benchmark's batches", BUFFER_BYTES);
 	return measure(b, err);
 }
@@ -376,6 +379,7 @@ static void bench_fini(struct bench *b)
 	reader_close(b->reader);
 	free(b->requests);
 	free(b->late_us);
+	free(b->values);
 }
 
 static int check(const struct bench *b, struct err *err)

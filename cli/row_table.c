@@ -40,8 +40,10 @@ static int name_width(const struct result_row *rows, size_t count)
 
 static bool same_group(const struct result_row *a, const struct result_row *b)
 {
-	return strcmp(a->experiment, b->experiment) == 0 && strcmp(a->model, b->model) == 0 &&
-	       strcmp(a->device, b->device) == 0 && strcmp(a->world, b->world) == 0;
+	if (strcmp(a->experiment, b->experiment) != 0 || strcmp(a->model, b->model) != 0 ||
+	    strcmp(a->device, b->device) != 0 || strcmp(a->world, b->world) != 0)
+		return false;
+	return strcmp(a->world, "real") != 0 || strcmp(a->target, b->target) == 0;
 }
 
 static void print_heading(FILE *out, const struct result_row *row, int width)
