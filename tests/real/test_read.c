@@ -477,6 +477,7 @@ static const struct {
 } forbidden[] = {
 	{EPERM, "read engine io_uring: io_uring is forbidden here"},
 	{ENOSYS, "read engine io_uring: this kernel has no io_uring"},
+	{ENOMEM, "read engine io_uring: no memory for a ring"},
 };
 
 START_TEST(io_uring_that_is_not_there_is_told_with_the_reason)
@@ -523,33 +524,32 @@ START_TEST(a_ring_that_takes_no_more_fails_its_reads_and_can_be_closed)
 }
 END_TEST
 
-/* Without the right to lock memory beyond any limit, which root has. */
-static void limit_locked_memory(rlim_t bytes)
+/* Without the right to lock memory beyond a limit, which root has. */
+static void limit_locked_memory(void)
 {
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-	const struct rlimit limit = {bytes, bytes};
+	struct rlimit limit;
 
-	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	if (limit.rlim_cur == RLIM_INFINITY) {
+		limit.rlim_cur = 64 << 20;
+		ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	}
 	ck_assert_int_eq(syscall(SYS_capget, &header, data), 0);
 	data[0].effective &= ~(UINT32_C(1) << CAP_IPC_LOCK);
 	ck_assert_int_eq(syscall(SYS_capset, &header, data), 0);
 }
 
-START_TEST(memory_that_may_not_be_locked_is_read_into_all_the_same)
+static void check_unregistered(void)
 {
+	struct reader *reader = open_reader(READ_IO_URING, 8);
+	unsigned char *to = reader_alloc(reader, (size_t)BATCH_MOST * 8192);
 	struct read_request requests[BATCH_MOST];
 	struct rng rng = {4};
-	struct reader *reader;
 	struct read_done done;
 	struct err err = {0};
-	unsigned char *to;
 
-	if (!has_io_uring())
-		return;
-	limit_locked_memory(65536);
-	reader = open_reader(READ_IO_URING, 8);
-	to = reader_alloc(reader, (size_t)BATCH_MOST * 8192);
 	ck_assert_ptr_nonnull(to);
 	ck_assert_uint_eq(io_uring_registered_bytes(reader), 0);
 	make_batch(requests, BATCH_MOST, 8192, to, &rng);
@@ -557,6 +557,23 @@ START_TEST(memory_that_may_not_be_locked_is_read_into_all_the_same)
 	ck_ok(reader_wait(reader, &done, &err));
 	check_bytes(requests, BATCH_MOST);
 	reader_close(reader);
+}
+
+START_TEST(where_locked_memory_is_limited_it_is_left_to_others)
+{
+	if (!has_io_uring())
+		return;
+	limit_locked_memory();
+	check_unregistered();
+}
+END_TEST
+
+START_TEST(a_kernel_that_registers_nothing_reads_all_the_same)
+{
+	if (!has_io_uring())
+		return;
+	forbid(SYS_io_uring_register, ENOMEM);
+	check_unregistered();
 }
 END_TEST
 
@@ -693,7 +710,8 @@ int main(void)
 			    COUNT(forbidden));
 	tcase_add_loop_test(tcase, a_ring_that_takes_no_more_fails_its_reads_and_can_be_closed, 0,
 			    COUNT(refusals));
-	tcase_add_test(tcase, memory_that_may_not_be_locked_is_read_into_all_the_same);
+	tcase_add_test(tcase, where_locked_memory_is_limited_it_is_left_to_others);
+	tcase_add_test(tcase, a_kernel_that_registers_nothing_reads_all_the_same);
 	EACH_ENGINE(closing_waits_for_what_is_in_flight, 1);
 	EACH_ENGINE(what_cannot_be_opened_is_told_by_name, 1);
 	EACH_ENGINE(a_memory_file_system_is_refused_with_the_reason, 1);
