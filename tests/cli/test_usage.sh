@@ -82,9 +82,19 @@ if ! "$flashcast" run paper/table2 -o "$dir/odd" --world sim --json --no-figures
 	echo 'run --json: experiment is not a"b\c'
 	failed=1
 fi
-if ! "$flashcast" bench sim --json --runs 1 --set tokens=4 --set warmup=1 --set 'sweep={product: {policy: [naive], about: ["a\"b", c]}}' >"$dir/bench.json" ||
+if ! "$flashcast" bench sim --json --runs 1 --set tokens=4 --set warmup=1 --set 'sweep={product: {policy: [naive], about: ["a\"b", c]}}' --sweep 8 --jobs 2 >"$dir/bench.jsonl" ||
+	! sed -n '3{p;q}' "$dir/bench.jsonl" >"$dir/bench.json" ||
 	[ "$(sqlite3 :memory: "select json_extract(readfile('$dir/bench.json'), '\$.trial')")" != 'about=a"b' ]; then
 	echo 'bench sim --json: trial is not about=a"b'
 	failed=1
 fi
+# Two levels of flash, a trial, a sweep: a line of JSON each, with what each is about.
+for line in 1:level:recursion 2:level:events 4:trials:8; do
+	IFS=: read -r number key value <<<"$line"
+	sed -n "$number{p;q}" "$dir/bench.jsonl" >"$dir/bench.json"
+	if [ "$(sqlite3 :memory: "select json_extract(readfile('$dir/bench.json'), '\$.$key')")" != "$value" ]; then
+		echo "bench sim --json: line $number has not $key $value"
+		failed=1
+	fi
+done
 exit $failed
