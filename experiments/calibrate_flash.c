@@ -24,9 +24,10 @@ enum { SIZE_LEAST = 4096, SIZE_MOST = 1 << 20, PIECE_BATCH_MOST = 64 << 10, SIDE
 static const double pilot_seconds = 1, interval_full = 0.015, interval_quick = 0.03;
 
 #define FIT_NOISE_FLOOR 0.005 /* no point counts as more exact than this */
-/* A batch stands out beyond so many robust deviations, and such a share of its median. */
-#define STALL_SPREADS 5.0
-#define STALL_LEAST   0.05
+/* A batch stands out beyond so many robust deviations, and if it is among the last few percent: the
+ * far tail is what a 99th percentile is made of. */
+#define STALL_SPREADS  5.0
+#define STALL_QUANTILE 0.97
 enum { STALL_SAMPLES = 20 };
 
 #define SHALLOW_DISTRUST 3.0 /* of points with few reads in flight, in standard errors */
@@ -402,9 +403,11 @@ static struct tail_excess excess_of(const struct probe_point *p)
 	struct tail_excess excess = {
 		.read_bytes = (double)p->cell.read_bytes,
 		.read_count = (double)p->cell.read_count,
-		.threshold_ns = fmax(STALL_SPREADS * p->spread_ns, STALL_LEAST * p->p50_ns),
 		.batches = p->samples,
 	};
+	double far_ns = order_quantile(p->sample_ns, p->samples, STALL_QUANTILE) - p->p50_ns;
+
+	excess.threshold_ns = fmax(STALL_SPREADS * p->spread_ns, far_ns);
 
 	for (unsigned i = 0; i < p->samples; i++) {
 		double over_ns = p->sample_ns[i] - p->p50_ns - excess.threshold_ns;

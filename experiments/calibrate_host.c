@@ -263,6 +263,9 @@ int calibrate_host(struct calibration *c, double seconds, struct err *err)
 	if (fit_store(c, model, own, err) || fit_ffn(c, model, own, err))
 		return err->code;
 	fit_matrices(c, model, own);
+	/* Every kernel here waits for memory: the arithmetic cap is not identified and never binds.
+	 */
+	c->device.compute.flops_per_s = 1e16;
 	c->device.compute.reading_slowdown = 1;
 	if (fit_compute_beside(c, model, own, err))
 		return err->code;
@@ -271,8 +274,5 @@ int calibrate_host(struct calibration *c, double seconds, struct err *err)
 	c->device.compute.hiccup_rate_per_s = c->host.jitter.hiccup_rate_per_s;
 	c->device.compute.hiccup_ns = c->host.jitter.hiccup_ns;
 	c->device.compute.threads = options->threads;
-	/* Every kernel here waits for memory: the arithmetic cap is not identified and never binds.
-	 */
-	c->device.compute.flops_per_s = 1e16;
 	return 0;
 }

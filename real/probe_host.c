@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKENS_LEAST = 6, TOKENS_MOST = 400, WARMUP = 2, SAMPLES_MOST = 4096 };
+enum { TOKENS_FIRST = 5, TOKENS_LEAST = 6, TOKENS_MOST = 400, WARMUP = 2, SAMPLES_MOST = 4096 };
 enum { SMALL_GROUP_BYTES = 64 << 10 };
 
 /* Demands to make: rows as a share of the layer, and the share of them that each token exchanges.
@@ -390,7 +390,7 @@ static void note_jitter(struct probe_host *host, const struct samples *samples, 
  * left.  Between two visits the host's pace is looked at: what was measured beside a much slower
  * pace than usual is not used where there is enough else. */
 enum { ROUNDS_LEAST = 2, ROUNDS_MOST = 8 };
-static const double round_seconds = 8, slow_pace = 0.9;
+static const double round_seconds = 6, slow_pace = 0.9;
 
 struct round {
 	const struct probe_host_options *options;
@@ -399,7 +399,7 @@ struct round {
 	double token_s[PATTERNS], open_s[PATTERNS];
 	double paces[ROUNDS_MOST * PATTERNS + 1];
 	size_t pace_count;
-	double deadline_s;
+	double deadline_s, done;
 	unsigned number, count;
 };
 
@@ -408,7 +408,7 @@ static uint32_t choose_tokens(const struct round *round, unsigned pattern, unsig
 	double tokens;
 
 	if (!round->number)
-		return TOKENS_LEAST;
+		return TOKENS_FIRST;
 	tokens = ((round->deadline_s - clock_now_s()) / visits_left - round->open_s[pattern]) /
 		 round->token_s[pattern];
 	return (uint32_t)fmin(fmax(tokens, TOKENS_LEAST), TOKENS_MOST);
@@ -442,33 +442,51 @@ static int visit_pattern(struct round *round, unsigned pattern, unsigned visits_
 	return 0;
 }
 
-static int round_run(struct round *round, struct err *err)
+/* By time, since how many rounds there will be is not known at first; rises in any case. */
+static int tell(struct round *round, double done, struct err *err)
 {
 	const struct probe_host_options *options = round->options;
+
+	round->done = fmax(round->done, done);
+	if (options->progress && options->progress(options->progress_arg, round->done))
+		return err_set(err, ECANCELED, "probe: stopped by the caller");
+	return 0;
+}
+
+static int round_run(struct round *round, struct err *err)
+{
 	const bool backwards = round->number % 2;
 
 	for (unsigned i = 0; i < PATTERNS; i++) {
-		double done = (round->number + (i + 1.0) / PATTERNS) / round->count;
 		unsigned left = PATTERNS - i + (round->count - 1 - round->number) * PATTERNS;
+		double left_s;
 
 		if (visit_pattern(round, backwards ? PATTERNS - 1 - i : i, left, err))
 			return err->code;
-		if (options->progress && options->progress(options->progress_arg, done))
-			return err_set(err, ECANCELED, "probe: stopped by the caller");
+		left_s = round->deadline_s - clock_now_s();
+		if (tell(round, fmin(0.999, 1 - left_s / fmax(round->options->seconds, 1e-9)), err))
+			return err->code;
 	}
 	return 0;
 }
 
+/* As many rounds as there is time for by what the first one took, so that a slow device does not
+ * stretch them. */
 static int rounds_run(struct round *round, struct err *err)
 {
-	double seconds = round->options->seconds;
+	double begin_s = clock_now_s(), left;
 
-	round->count = (unsigned)fmin(fmax(seconds / round_seconds, ROUNDS_LEAST), ROUNDS_MOST);
 	round->paces[round->pace_count++] = host_pace(round->options->threads);
-	for (; round->number < round->count; round->number++)
+	for (round->count = ROUNDS_LEAST; round->number < round->count; round->number++) {
 		if (round_run(round, err))
 			return err->code;
-	return 0;
+		if (round->number > 0)
+			continue;
+		left = (round->deadline_s - clock_now_s()) /
+		       fmax(2 * (clock_now_s() - begin_s), round_seconds);
+		round->count = 1 + (unsigned)fmin(fmax(left, ROUNDS_LEAST - 1), ROUNDS_MOST - 1);
+	}
+	return tell(round, 1, err);
 }
 
 /* Drop what was measured beside a slow pace, where half of the samples are left without. */
