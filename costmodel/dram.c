@@ -4,11 +4,18 @@
 
 #include <assert.h>
 
+/* A profile that knows nothing of new memory takes it for memory that is there. */
+static double fresh_rate(const struct dram_params *dram)
+{
+	return dram->fresh_bytes_per_s > 0 ? dram->fresh_bytes_per_s : dram->move_bytes_per_s;
+}
+
 double dram_step_ns(const struct dram_params *dram, const struct store_work *work)
 {
 	return (double)work->append_bytes / dram->append_bytes_per_s * 1e9 +
 	       (double)work->append_rows * dram->append_row_ns +
 	       (double)work->move_bytes / dram->move_bytes_per_s * 1e9 +
+	       (double)work->fresh_bytes / fresh_rate(dram) * 1e9 +
 	       (double)work->delete_rows * dram->move_row_ns +
 	       (double)work->neuron_count * dram->scan_neuron_ns;
 }

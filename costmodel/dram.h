@@ -13,7 +13,8 @@ struct store_work {
 	uint64_t append_rows;
 	uint64_t append_bytes; /* copied from read buffers into rows */
 	uint64_t delete_rows;
-	uint64_t move_bytes; /* rows copied inside the store */
+	uint64_t move_bytes;  /* rows copied inside the store */
+	uint64_t fresh_bytes; /* rows copied into newly allocated memory */
 };
 
 double dram_step_ns(const struct dram_params *dram, const struct store_work *work);

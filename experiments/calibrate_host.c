@@ -26,7 +26,7 @@ static int fit_store(struct calibration *c, const struct model *model, enum weig
 		const struct probe_step *step = &c->host.steps[i];
 		double appended = (double)step->loaded * row_bytes;
 
-		if (step->kind != STEP_FFN || step->dense || step->pipelined)
+		if (step->kind != STEP_FFN || step->dense || step->pipelined || step->fresh)
 			continue;
 		x[count * STORE_TERMS] = (double)model->d_ffn;
 		x[count * STORE_TERMS + 1] = appended;
@@ -44,6 +44,23 @@ static int fit_store(struct calibration *c, const struct model *model, enum weig
 		.reading_slowdown = 1,
 	};
 	return 0;
+}
+
+/* Every byte that store realloc moves goes to new memory: the median over its steps. */
+static void fit_fresh(struct calibration *c, const struct model *model)
+{
+	double rates[PROBE_STEPS];
+	size_t count = 0;
+
+	for (unsigned i = 0; i < c->host.count; i++) {
+		const struct probe_step *step = &c->host.steps[i];
+		double scan_ns = (double)model->d_ffn * c->device.dram.scan_neuron_ns;
+
+		if (step->kind == STEP_FFN && step->fresh && step->mem_ns > scan_ns)
+			rates[count++] = 1e9 * (double)step->moved_bytes / (step->mem_ns - scan_ns);
+	}
+	if (count > 0)
+		c->device.dram.fresh_bytes_per_s = fmin(order_median(rates, count), 1e13);
 }
 
 /* The median over a kind's steps at the shortest or the longest context. */
@@ -119,7 +136,7 @@ static int fit_ffn(struct calibration *c, const struct model *model, enum weight
 	for (unsigned i = 0; i < c->host.count; i++) {
 		const struct probe_step *step = &c->host.steps[i];
 
-		if (step->kind != STEP_FFN || step->pipelined)
+		if (step->kind != STEP_FFN || step->pipelined || step->fresh)
 			continue;
 		if (step->dense) {
 			dense_ns = step->compute_ns;
@@ -262,6 +279,7 @@ int calibrate_host(struct calibration *c, double seconds, struct err *err)
 		return err_set(err, EDOM, "the engine was not seen at work: give more --time");
 	if (fit_store(c, model, own, err) || fit_ffn(c, model, own, err))
 		return err->code;
+	fit_fresh(c, model);
 	fit_matrices(c, model, own);
 	/* Every kernel here waits for memory: the arithmetic cap is not identified and never binds.
 	 */

@@ -296,11 +296,12 @@ static void print_batches(FILE *out, const struct calibration *c)
 static void print_host(FILE *out, const struct calibration *c)
 {
 	const struct device *device = &c->device;
-	char a[32], b[32];
+	char a[32], b[32], fresh[32];
 
-	fprintf(out, "dram      append %s, move %s; fit error %.1f %%\n",
+	fprintf(out, "dram      append %s, move %s, to new memory %s; fit error %.1f %%\n",
 		unit_human(a, sizeof(a), device->dram.append_bytes_per_s, DIM_BANDWIDTH),
 		unit_human(b, sizeof(b), device->dram.move_bytes_per_s, DIM_BANDWIDTH),
+		unit_human(fresh, sizeof(fresh), device->dram.fresh_bytes_per_s, DIM_BANDWIDTH),
 		c->store_error_frac * 100);
 	fprintf(out,
 		"compute   f16: matrices %s, FFN rows %s (fit error %.1f %%, dense %.1f %%); %llu "

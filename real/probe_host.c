@@ -31,21 +31,24 @@ struct demand_pattern {
 	bool dense;
 	bool long_ctx;
 	uint64_t group_bytes; /* 0: no overlap */
+	bool fresh;	      /* store realloc */
 };
 static const struct demand_pattern patterns[] = {
-	{0.02, 0.5, false, false, 0},
-	{0.05, 0.2, false, false, 0},
-	{0.10, 0.1, false, false, 0},
-	{0.10, 0.5, false, true, 0},
-	{0.10, 1.0, false, false, 0},
-	{0.20, 0.1, false, false, 0},
-	{0.30, 0.1, false, true, 0},
-	{0.30, 0.3, false, false, 0},
-	{0.00, 0.0, true, false, 0},
-	{0.10, 0.5, false, false, PIPELINE_GROUP_BYTES},
-	{0.30, 0.1, false, false, PIPELINE_GROUP_BYTES},
-	{0.10, 0.5, false, false, SMALL_GROUP_BYTES},
-	{0.05, 1.0, false, false, SMALL_GROUP_BYTES},
+	{0.02, 0.5, false, false, 0, false},
+	{0.05, 0.2, false, false, 0, false},
+	{0.10, 0.1, false, false, 0, false},
+	{0.10, 0.5, false, true, 0, false},
+	{0.10, 1.0, false, false, 0, false},
+	{0.20, 0.1, false, false, 0, false},
+	{0.30, 0.1, false, true, 0, false},
+	{0.30, 0.3, false, false, 0, false},
+	{0.00, 0.0, true, false, 0, false},
+	{0.10, 0.5, false, false, PIPELINE_GROUP_BYTES, false},
+	{0.30, 0.1, false, false, PIPELINE_GROUP_BYTES, false},
+	{0.10, 0.5, false, false, SMALL_GROUP_BYTES, false},
+	{0.05, 1.0, false, false, SMALL_GROUP_BYTES, false},
+	{0.10, 0.3, false, false, 0, true},
+	{0.25, 0.1, false, false, 0, true},
 };
 enum { PATTERNS = sizeof(patterns) / sizeof(patterns[0]) };
 
@@ -189,7 +192,8 @@ static int make_config(struct policy_config *config, const struct real_model *rm
 		 "{demand: %s, persistence: attention, residency: %s, layout: bundle, weights: %s, "
 		 "store: %s, overlap: %s%s}",
 		 dense ? "dense" : "oracle", dense ? "none" : "window",
-		 weight_type_words[real_model_weights(rm)].text, store_words[store].text,
+		 weight_type_words[real_model_weights(rm)].text,
+		 store_words[pattern->fresh ? STORE_REALLOC : store].text,
 		 overlap_words[pattern->group_bytes ? OVERLAP_PIPELINE : OVERLAP_NONE].text,
 		 dense ? "" : ", window: 1");
 	if (!yaml_parse(&map, text, "probe", err))
@@ -303,6 +307,7 @@ static void note_step(struct probe_host *host, const struct samples *samples, en
 	*step = (struct probe_step){.kind = kind,
 				    .ctx = samples->ctx,
 				    .pipelined = pattern->group_bytes > 0,
+				    .fresh = pattern->fresh,
 				    .group_bytes = pattern->group_bytes};
 	if (!count)
 		return;

@@ -74,6 +74,7 @@ void probe_flash_free(struct probe_flash *flash);
 struct probe_step {
 	enum step_kind kind;
 	bool dense; /* FFN: every row streamed through */
+	bool fresh; /* FFN: with store realloc */
 	bool pipelined; /* with overlap pipeline: beside the step's own reads */
 	uint64_t group_bytes; /* pipelined: of a group */
 	uint64_t ctx;
@@ -100,6 +101,7 @@ struct probe_host_options {
 	unsigned threads;
 	/* 0, or: plain products with 1 to so many threads (thread_rates). */
 	unsigned threads_most;
+	size_t memory_bytes; /* of plain products; 0: more than any cache holds (tests: less) */
 	double seconds; /* budget */
 	uint64_t seed;
 	int (*progress)(void *arg, double done);

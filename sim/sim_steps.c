@@ -59,7 +59,10 @@ struct store_work sim_store_begin(const struct sim_world *sim, const struct plan
 			moves = (double)plan->resident_before - (double)plan->evict_count;
 		break;
 	}
-	work.move_bytes = (uint64_t)llround(moves * (double)sim->row_bytes);
+	if (sim->options.config->store == STORE_REALLOC)
+		work.fresh_bytes = (uint64_t)llround(moves * (double)sim->row_bytes);
+	else
+		work.move_bytes = (uint64_t)llround(moves * (double)sim->row_bytes);
 	return work;
 }
 
@@ -70,8 +73,10 @@ struct store_work sim_store_append(const struct sim_world *sim, const struct pla
 
 	if (sim_store_is_direct(sim, plan))
 		work.append_bytes = 0;
-	if (sim->options.config->store == STORE_REALLOC && rows > 0)
-		work.move_bytes = before * sim->row_bytes;
+	if (sim->options.config->store == STORE_REALLOC && rows > 0) {
+		work.append_bytes = 0;
+		work.fresh_bytes = (before + rows) * sim->row_bytes;
+	}
 	return work;
 }
 

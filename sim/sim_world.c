@@ -120,6 +120,7 @@ static struct store_work work_sum(const struct store_work *a, const struct store
 		.append_bytes = a->append_bytes + b->append_bytes,
 		.delete_rows = a->delete_rows + b->delete_rows,
 		.move_bytes = a->move_bytes + b->move_bytes,
+		.fresh_bytes = a->fresh_bytes + b->fresh_bytes,
 	};
 }
 
@@ -133,7 +134,7 @@ static void store_at_once(struct sim_world *sim, const struct plan *plan, struct
 	const struct sim_part part = {
 		.plan = plan,
 		.track = TRACK_MEMORY,
-		.bytes = work.append_bytes + work.move_bytes,
+		.bytes = work.append_bytes + work.move_bytes + work.fresh_bytes,
 	};
 	double ns = dram_step_ns(&sim->options.device->dram, &work);
 

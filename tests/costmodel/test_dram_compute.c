@@ -13,6 +13,7 @@ static const struct dram_params dram = {
 	.append_row_ns = 10,
 	.move_bytes_per_s = 4e9,
 	.move_row_ns = 5,
+	.fresh_bytes_per_s = 2e9,
 	.scan_neuron_ns = 0.5,
 };
 
@@ -21,17 +22,28 @@ static const struct {
 	struct store_work work;
 	double ns;
 } steps[] = {
-	{"nothing to do is free", {0, 0, 0, 0, 0}, 0},
-	{"deciding costs a pass over the layer", {1000, 0, 0, 0, 0}, 500},
-	{"appended bytes and rows", {0, 100, 80000, 0, 0}, 100 * 10 + 10000},
-	{"moved bytes and deleted rows", {0, 0, 0, 20, 4000}, 20 * 5 + 1000},
-	{"all of it adds", {1000, 100, 80000, 20, 4000}, 500 + 11000 + 1100},
+	{"nothing to do is free", {0, 0, 0, 0, 0, 0}, 0},
+	{"deciding costs a pass over the layer", {1000, 0, 0, 0, 0, 0}, 500},
+	{"appended bytes and rows", {0, 100, 80000, 0, 0, 0}, 100 * 10 + 10000},
+	{"moved bytes and deleted rows", {0, 0, 0, 20, 4000, 0}, 20 * 5 + 1000},
+	{"new memory has a pace of its own", {0, 0, 0, 0, 0, 4000}, 2000},
+	{"all of it adds", {1000, 100, 80000, 20, 4000, 4000}, 500 + 11000 + 1100 + 2000},
 };
 
 START_TEST(test_a_store_step_is_the_sum_of_its_parts)
 {
 	ck_assert_msg(dram_step_ns(&dram, &steps[_i].work) == steps[_i].ns, "%s: %g, wanted %g",
 		      steps[_i].why, dram_step_ns(&dram, &steps[_i].work), steps[_i].ns);
+}
+END_TEST
+
+START_TEST(test_new_memory_that_was_not_measured_is_as_any)
+{
+	const struct store_work work = {.fresh_bytes = 4000};
+	struct dram_params unknown = dram;
+
+	unknown.fresh_bytes_per_s = 0;
+	ck_assert_double_eq(dram_step_ns(&unknown, &work), 1000);
 }
 END_TEST
 
@@ -170,6 +182,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, test_a_store_step_is_the_sum_of_its_parts, 0,
 			    sizeof(steps) / sizeof(steps[0]));
+	tcase_add_test(tcase, test_new_memory_that_was_not_measured_is_as_any);
 	tcase_add_test(tcase, test_expected_moves_are_those_of_random_deletions);
 	tcase_add_loop_test(tcase, test_what_was_appended_last_lies_at_the_end, 0,
 			    sizeof(newest_cases) / sizeof(newest_cases[0]));
