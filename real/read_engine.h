@@ -29,7 +29,7 @@ struct reader {
 	size_t align;
 	unsigned in_flight;
 	struct throttle *throttle; /* NULL = the disk is read as fast as it goes */
-	bool busy; /* a batch is submitted and not yet waited for */
+	bool busy;		   /* a batch is submitted and not yet waited for */
 	struct reader_memory *memory;
 };
 
