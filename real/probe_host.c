@@ -395,7 +395,7 @@ static void note_jitter(struct probe_host *host, const struct samples *samples, 
  * left.  Between two visits the host's pace is looked at: what was measured beside a much slower
  * pace than usual is not used where there is enough else. */
 enum { ROUNDS_LEAST = 2, ROUNDS_MOST = 8 };
-static const double round_seconds = 6, slow_pace = 0.9;
+static const double round_seconds = 6, slow_pace = 0.9, pace_seconds = 0.2;
 
 struct round {
 	const struct probe_host_options *options;
@@ -404,7 +404,7 @@ struct round {
 	double token_s[PATTERNS], open_s[PATTERNS];
 	double paces[ROUNDS_MOST * PATTERNS + 1];
 	size_t pace_count;
-	double deadline_s, done;
+	double deadline_s, done, paced_s;
 	unsigned number, count;
 };
 
@@ -417,6 +417,16 @@ static uint32_t choose_tokens(const struct round *round, unsigned pattern, unsig
 	tokens = ((round->deadline_s - clock_now_s()) / visits_left - round->open_s[pattern]) /
 		 round->token_s[pattern];
 	return (uint32_t)fmin(fmax(tokens, TOKENS_LEAST), TOKENS_MOST);
+}
+
+/* How fast the host is now; what was seen a moment ago is not looked at again. */
+static double look_at_pace(struct round *round)
+{
+	if (!round->pace_count || clock_now_s() - round->paced_s > pace_seconds) {
+		round->paces[round->pace_count++] = host_pace(round->options->threads);
+		round->paced_s = clock_now_s();
+	}
+	return round->paces[round->pace_count - 1];
 }
 
 static int visit_pattern(struct round *round, unsigned pattern, unsigned visits_left,
@@ -440,8 +450,7 @@ static int visit_pattern(struct round *round, unsigned pattern, unsigned visits_
 		return err->code;
 	round->token_s[pattern] = visit.run_s / visit.tokens;
 	round->open_s[pattern] = clock_now_s() - start - visit.run_s;
-	round->paces[round->pace_count] = host_pace(round->options->threads);
-	pace = fmin(pace, round->paces[round->pace_count++]);
+	pace = fmin(pace, look_at_pace(round));
 	for (size_t i = first; i < samples->count; i++)
 		samples->all[i].pace = pace;
 	return 0;
@@ -481,7 +490,7 @@ static int rounds_run(struct round *round, struct err *err)
 {
 	double begin_s = clock_now_s(), left;
 
-	round->paces[round->pace_count++] = host_pace(round->options->threads);
+	(void)look_at_pace(round);
 	for (round->count = ROUNDS_LEAST; round->number < round->count; round->number++) {
 		if (round_run(round, err))
 			return err->code;

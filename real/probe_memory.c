@@ -76,7 +76,8 @@ static int scale_threads(struct probe_host *host, const struct probe_host_option
 
 int probe_memory(struct probe_host *host, const struct probe_host_options *options, struct err *err)
 {
-	const size_t bytes = (size_t)128 << 20, n = 2048;
+	const size_t n = 2048;
+	const size_t bytes = options->memory_bytes ? options->memory_bytes : (size_t)128 << 20;
 	struct gemv_pass work = {.kernels = kernels_best(), .n = n};
 	unsigned char *weights = malloc(bytes);
 	float *vectors = calloc(n + bytes / (2 * n), sizeof(float));
