@@ -92,13 +92,14 @@ static uint32_t last_run_add(struct read_sums *sums, const struct read_plane *pl
 }
 
 /* Where runs begin and end.  A run of one slot does both in one place: it goes to 'single', the edges of
- * the others to 'edges'.  set[-1] and set[words] are readable and empty. */
+ * the others to 'edges'.  Word w of the set is framed[w + 1], and an empty word lies on either side. */
 WIDE static void find_edges(uint64_t *restrict single, uint64_t *restrict edges,
-			    const uint64_t *restrict set, size_t words)
+			    const uint64_t *restrict framed, size_t words)
 {
 	for (size_t w = 0; w < words; w++) {
-		uint64_t begins = set[w] & ~(set[w] << 1 | set[w - 1] >> 63);
-		uint64_t ends = set[w] & ~(set[w] >> 1 | set[w + 1] << 63);
+		uint64_t below = framed[w], word = framed[w + 1], above = framed[w + 2];
+		uint64_t begins = word & ~(word << 1 | below >> 63);
+		uint64_t ends = word & ~(word >> 1 | above << 63);
 
 		single[w] = begins & ends;
 		edges[w] = begins ^ ends;
@@ -122,7 +123,7 @@ static void merged_add(struct read_sums *sums, const struct read_plane *plane, u
 	memcpy(framed + 1, plane->slots, (words - 1) * sizeof(*framed));
 	framed[words] = set_word_below(plane->slots, words - 1, end);
 	framed[0] = framed[words + 1] = 0;
-	find_edges(single, edges, framed + 1, words);
+	find_edges(single, edges, framed, words);
 	for (size_t w = 0; w < words; w++) {
 		for (; edges[w]; edges[w] &= edges[w] - 1) {
 			uint32_t at = (uint32_t)w * 64 + (uint32_t)__builtin_ctzll(edges[w]);

@@ -127,7 +127,7 @@ static void store_work(struct step *step, const struct store_work *work)
 	const struct sim_part part = {
 		.plan = step->plan,
 		.track = TRACK_MEMORY,
-		.bytes = work->append_bytes + work->move_bytes,
+		.bytes = work->append_bytes + work->move_bytes + work->fresh_bytes,
 	};
 
 	step->cost->moved_bytes += part.bytes;

@@ -236,6 +236,20 @@ START_TEST(test_work_is_slower_only_while_reads_are_in_flight)
 }
 END_TEST
 
+/* realloc copies what stays once when rows go, and all of it again with each group of rows that come: 64
+ * rows, then 63 more, then 17. */
+START_TEST(test_realloc_copies_everything_with_each_group)
+{
+	struct sparse step;
+	struct step_cost cost;
+
+	sparse_make(&step, 80);
+	cost = cost_on(&device, "{overlap: pipeline, store: realloc, in_flight: 8}", SIM_EVENTS,
+		       &step.plan, NULL);
+	ck_assert_uint_eq(cost.moved_bytes, (127 + 144) * ROW_BYTES);
+}
+END_TEST
+
 /* ---- the store --------------------------------------------------------------------------------
  */
 
@@ -531,6 +545,7 @@ int main(void)
 	tcase_add_test(tcase, test_groups_are_waited_for_in_order);
 	tcase_add_test(tcase, test_halves_of_a_row_come_together);
 	tcase_add_test(tcase, test_each_further_group_has_its_cost);
+	tcase_add_test(tcase, test_realloc_copies_everything_with_each_group);
 	tcase_add_test(tcase, test_work_is_slower_only_while_reads_are_in_flight);
 	tcase_add_loop_test(tcase, test_reads_go_straight_into_holes, 0,
 			    (int)(sizeof(fills) / sizeof(fills[0])));
