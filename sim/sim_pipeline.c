@@ -246,7 +246,8 @@ static void region(struct step *step)
 
 	step->fixed_ns = plan->demand.kind == STEP_HEAD ? compute->head_ns : compute->attention_ns;
 	if (kept > 0)
-		arithmetic(step, sim_region_ns(sim, plan, 0, kept, total), kept);
+		arithmetic(step, sim_region_ns(sim, plan, 0, kept, total),
+			   plan->stretch_count > 0 ? kept : 0);
 	arrivals_init(&a, plan, step->reads, 0);
 	while (at < total) {
 		uint64_t bytes = next_group(step, &a, PIPELINE_GROUP_BYTES);
