@@ -377,6 +377,7 @@ void trial_fini(struct trial *trial)
 void token_list_fini(struct token_list *list)
 {
 	free(list->tokens);
+	free(list->draws);
 	*list = (struct token_list){0};
 }
 

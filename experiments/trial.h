@@ -52,10 +52,14 @@ void trial_fini(struct trial *trial);
 struct token_list {
 	struct result_token *tokens;
 	size_t count, room;
-	uint32_t warmup;	   /* tokens below this are not measured */
-	bool layers;		   /* a line for each layer as well */
-	const char *decisions;	   /* a folder: the run's decision log as text goes below it
+	uint32_t warmup;       /* tokens below this are not measured */
+	bool layers;	       /* a line for each layer as well */
+	const char *decisions; /* a folder: the run's decision log as text goes below it
 				  (trial_files.h); NULL: nowhere */
+	/* Totals that a measured token may take, several of each: the world's own draws of what scatters
+	 * around the tokens' totals.  NULL: quantiles are of the tokens themselves. */
+	double *draws;
+	size_t draw_count, draw_room;
 	struct timeline *timeline; /* where one token's spans go; NULL: nowhere */
 };
 void token_list_fini(struct token_list *list);

@@ -151,7 +151,10 @@ void trial_summarise(struct result_row *row, const struct token_list *list)
 		summarise_first(row, list);
 	}
 	if (count && totals) { /* without memory the quantiles stay absent */
-		summarise_quantiles(row, totals, count);
+		if (list->draw_count > 0)
+			summarise_quantiles(row, list->draws, list->draw_count);
+		else
+			summarise_quantiles(row, totals, count);
 		repeats = repeat_means(totals, list);
 		row->repeats = repeats;
 		if (repeats >= 2) {

@@ -5,6 +5,7 @@
 #define FLASH_SIM_INSIDE_H
 
 #include "dram.h"
+#include "rng.h"
 #include "sim_flash.h"
 #include "sim_world.h"
 
@@ -17,6 +18,13 @@ struct sim_batch {
 	struct step_cost cost; /* so far: of what was done before the reads */
 };
 
+/* Draws of what the token at hand takes beyond its forecast. */
+struct sim_tail {
+	struct rng rng;
+	double *extra_ns; /* [draws]; owned */
+	unsigned draws;
+};
+
 struct sim_world {
 	struct sim_options options;
 	enum weight_type weights;
@@ -25,6 +33,7 @@ struct sim_world {
 	double now_ns; /* since token_begin() */
 	uint64_t ticket_next;
 	struct sim_batch batches[TICKETS];
+	struct sim_tail tail;
 	size_t words;
 	uint64_t *newest; /* [layer][words]: rows that the layer's last step loaded */
 };
@@ -68,5 +77,20 @@ double sim_region_ns(const struct sim_world *sim, const struct plan *plan, uint6
 /* The rest of a step whose reads are known, overlapped; adds to 'cost'. */
 void sim_pipeline(struct sim_world *sim, const struct plan *plan, const struct sim_reads *reads,
 		  struct step_cost *cost);
+
+/* ---- sim_tail.c ---- */
+
+/* A step as it went. */
+struct sim_step {
+	const struct device *device;
+	const struct sim_reads *reads;
+	double end_ns, compute_ns;
+	bool waited; /* for its reads */
+};
+MUST_CHECK int sim_tail_open(struct sim_tail *tail, const struct sim_options *options,
+			     struct err *err);
+void sim_tail_close(struct sim_tail *tail);
+void sim_tail_begin(struct sim_tail *tail);
+void sim_tail_step(struct sim_tail *tail, const struct sim_step *step);
 
 #endif

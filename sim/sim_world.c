@@ -33,7 +33,8 @@ int sim_world_open(struct sim_world **out, const struct sim_options *options, st
 	if (!sim->newest)
 		(void)!err_nomem(err, "the simulator's rows",
 				 options->model->layer_count * sim->words * sizeof(*sim->newest));
-	if (err->code || sim_flash_open(&sim->flash, &flash, err)) {
+	if (err->code || sim_tail_open(&sim->tail, options, err) ||
+	    sim_flash_open(&sim->flash, &flash, err)) {
 		sim_world_close(sim);
 		return err->code;
 	}
@@ -46,6 +47,7 @@ void sim_world_close(struct sim_world *sim)
 	if (!sim)
 		return;
 	sim_flash_close(&sim->flash);
+	sim_tail_close(&sim->tail);
 	for (unsigned i = 0; i < TICKETS; i++)
 		sim_reads_fini(&sim->batches[i].reads);
 	free(sim->newest);
@@ -97,6 +99,7 @@ static int sim_token_begin(void *world, uint32_t token, struct err *err)
 	}
 	sim_flash_rebase(&sim->flash, sim->now_ns);
 	sim->now_ns = 0;
+	sim_tail_begin(&sim->tail);
 	timeline_token(sim->options.timeline, token);
 	return 0;
 }
@@ -218,6 +221,13 @@ static int sim_compute(void *world, const struct plan *plan, uint64_t ticket,
 		sim_pipeline(sim, plan, reads, cost);
 	else
 		step_in_turn(sim, plan, reads, cost);
+	sim_tail_step(&sim->tail, &(struct sim_step){
+					  .device = sim->options.device,
+					  .reads = reads,
+					  .end_ns = sim->now_ns,
+					  .compute_ns = (double)cost->compute_ns,
+					  .waited = cost->io_wait_ns > 0,
+				  });
 	if (!plan->demand.dense)
 		sim_store_note(sim, plan);
 	return 0;

@@ -21,6 +21,8 @@ struct sim_options {
 	uint64_t ctx; /* context that attention sees at every token */
 	enum sim_level level;
 	enum sim_units units;	   /* level events */
+	uint64_t seed;		   /* of the draws of each token's tail */
+	unsigned tail_draws;	   /* 0: none are made */
 	struct timeline *timeline; /* where the spans of one token go; NULL: nowhere */
 };
 
@@ -30,5 +32,9 @@ struct sim_world;
 MUST_CHECK int sim_world_open(struct sim_world **out, const struct sim_options *options,
 			      struct err *err);
 void sim_world_close(struct sim_world *sim); /* NULL is fine */
+
+/* What the token that ended last may take beyond its total (or, negative, short of it), by each draw; valid
+ * until the next one begins.  *count is 0 where the profile knows no tail (tail.h) or none was asked for. */
+const double *sim_world_tail(const struct sim_world *sim, unsigned *count);
 
 #endif
