@@ -70,6 +70,15 @@ double compute_ffn_ns(const struct compute_params *compute, const struct model *
 	       compute->ffn_ns;
 }
 
+double compute_dense_ffn_ns(const struct compute_params *compute, const struct model *model,
+			    enum weight_type weights, uint64_t rows)
+{
+	double ns = compute_ffn_ns(compute, model, weights, rows);
+	double slowdown = compute->dense_slowdown > 0 ? compute->dense_slowdown : 1;
+
+	return compute->ffn_ns + slowdown * (ns - compute->ffn_ns);
+}
+
 double compute_head_ns(const struct compute_params *compute, const struct model *model,
 		       enum weight_type weights)
 {

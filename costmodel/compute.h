@@ -17,6 +17,9 @@ double compute_attention_ns(const struct compute_params *compute, const struct m
 /* One layer's FFN over 'rows' neurons (resident or demanded rows, as the policy says). */
 double compute_ffn_ns(const struct compute_params *compute, const struct model *model,
 		      enum weight_type weights, uint64_t rows);
+/* The same where all rows are demanded, whether they stay or stream past. */
+double compute_dense_ffn_ns(const struct compute_params *compute, const struct model *model,
+			    enum weight_type weights, uint64_t rows);
 /* The head: every embedding row times the last hidden state. */
 double compute_head_ns(const struct compute_params *compute, const struct model *model,
 		       enum weight_type weights);

@@ -158,9 +158,9 @@ static int fit_ffn(struct calibration *c, const struct model *model, enum weight
 	compute->ffn_ns = line.fixed;
 	c->ffn_error_frac = line.error_frac;
 	if (dense_ns > 0)
-		c->dense_error_frac =
-			fabs(line.fixed + (double)model->d_ffn * row_bytes / line.rate - dense_ns) /
-			dense_ns;
+		compute->dense_slowdown = fmin(
+			(dense_ns - line.fixed) / ((double)model->d_ffn * row_bytes / line.rate),
+			10);
 	return 0;
 }
 

@@ -146,7 +146,8 @@ static void write_step_checks(FILE *out, const struct calibration *c)
 		fprintf(out, ", mem: %.6gns, compute: %.6gns", step->mem_ns, step->compute_ns);
 		if (step->kind == STEP_FFN && !step->pipelined)
 			fprintf(out, ", compute_predicted: %.6gns",
-				compute_ffn_ns(&c->device.compute, model, weights, rows));
+				(step->dense ? compute_dense_ffn_ns : compute_ffn_ns)(
+					&c->device.compute, model, weights, rows));
 		fprintf(out, ", samples: %u}\n", step->samples);
 	}
 }
@@ -156,10 +157,9 @@ static void write_checks(FILE *out, const struct calibration *c)
 	fprintf(out,
 		"checks:\n  - {what: errors, flash_all_frac: %.4g, flash_own_sizes_frac: %.4g, "
 		"batch_form_frac: %.4g, batch_frac: %.4g, store_frac: %.4g, ffn_frac: %.4g, "
-		"dense_ffn_frac: %.4g, "
 		"f16_over_f32: %.4g, bf16_over_f32: %.4g}\n",
 		calibration_fit(c)->error_frac, c->own_error_frac, c->batch_form_error_frac,
-		c->batch_error_frac, c->store_error_frac, c->ffn_error_frac, c->dense_error_frac,
+		c->batch_error_frac, c->store_error_frac, c->ffn_error_frac,
 		calibration_type_speed(c, WEIGHT_F16, WEIGHT_F32),
 		calibration_type_speed(c, WEIGHT_BF16, WEIGHT_F32));
 	write_form_checks(out, &c->choice);
@@ -304,11 +304,12 @@ static void print_host(FILE *out, const struct calibration *c)
 		unit_human(fresh, sizeof(fresh), device->dram.fresh_bytes_per_s, DIM_BANDWIDTH),
 		c->store_error_frac * 100);
 	fprintf(out,
-		"compute   f16: matrices %s, FFN rows %s (fit error %.1f %%, dense %.1f %%); %llu "
+		"compute   f16: matrices %s, FFN rows %s (fit error %.1f %%, dense rows %.2f times "
+		"as long); %llu "
 		"threads\n",
 		unit_human(a, sizeof(a), device->compute.gemv_f16_bytes_per_s, DIM_BANDWIDTH),
 		unit_human(b, sizeof(b), device->compute.ffn_f16_bytes_per_s, DIM_BANDWIDTH),
-		c->ffn_error_frac * 100, c->dense_error_frac * 100,
+		c->ffn_error_frac * 100, device->compute.dense_slowdown,
 		(unsigned long long)device->compute.threads);
 }
 

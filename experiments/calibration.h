@@ -33,7 +33,7 @@ struct calibration {
 
 	/* calibrate_host.c */
 	struct probe_host host;
-	double store_error_frac, ffn_error_frac, dense_error_frac, beside_error_frac;
+	double store_error_frac, ffn_error_frac, beside_error_frac;
 
 	struct device device;
 };

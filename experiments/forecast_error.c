@@ -53,16 +53,15 @@ void forecast_error_read(struct forecast_error *error, const struct device_origi
 		.shallow_sd = shallow > 0 ? SD_OF_MEAN_ERROR * shallow : noise,
 		.mem_sd = fmax(noise, SD_OF_MEAN_ERROR * check_frac(check, "store_frac")),
 		.ffn_sd = fmax(noise, SD_OF_MEAN_ERROR * check_frac(check, "ffn_frac")),
-		.dense_sd = fmax(noise, SD_OF_MEAN_ERROR * check_frac(check, "dense_ffn_frac")),
 	};
 }
 
-void forecast_error_put(struct result_row *row, const struct forecast_error *error, bool is_dense)
+void forecast_error_put(struct result_row *row, const struct forecast_error *error)
 {
 	double flash_sd = row->in_flight < FORECAST_DEEP ? error->shallow_sd : error->deep_sd;
 	double flash = row->io_wait_ns_per_token > 0 ? flash_sd * row->io_ns_per_token : 0;
 	double mem = error->mem_sd * row->mem_ns_per_token;
-	double compute = (is_dense ? error->dense_sd : error->ffn_sd) * row->compute_ns_per_token;
+	double compute = error->ffn_sd * row->compute_ns_per_token;
 	double half = HALF_OF_95 * sqrt(flash * flash + mem * mem + compute * compute);
 
 	row->total_ns_low = fmax(0, row->total_ns_per_token - half);

@@ -13,7 +13,7 @@
  *	          FORECAST_DEEP, where the form fits less well, flash_all_frac too.  Nothing where
  *	          no read is waited for: service that hides behind arithmetic moves no total.
  *	memory    store_frac                    } each at least what the measurements themselves scatter by
- *	kernels   ffn_frac; dense_ffn_frac for dense demand }  (noise_floor_frac, sd = floor / 0.954)
+ *	kernels   ffn_frac                      }  (noise_floor_frac, sd = floor / 0.954)
  *
  * What a profile does not say counts as its noise floor alone, so that a profile without one is no exact one
  * (a device profile has to have it).  Errors that all trials share - a form that is wrong the same way
@@ -24,14 +24,12 @@
 #include "device.h"
 #include "results.h"
 
-#include <stdbool.h>
-
 enum { FORECAST_DEEP = 32 };
 
 /* Relative standard deviations. */
 struct forecast_error {
 	double deep_sd, shallow_sd; /* flash: many reads in flight, or fewer */
-	double mem_sd, ffn_sd, dense_sd;
+	double mem_sd, ffn_sd;
 };
 
 /* The item of a profile's checks that this goes by; NULL when it has none. */
@@ -41,6 +39,6 @@ void forecast_error_read(struct forecast_error *error, const struct device_origi
 			 const struct ynode *profile);
 /* After the summary of a sim row: total_ns_low, total_ns_high, and half of what lies between them as a
  * share of the total, spread_frac. */
-void forecast_error_put(struct result_row *row, const struct forecast_error *error, bool is_dense);
+void forecast_error_put(struct result_row *row, const struct forecast_error *error);
 
 #endif

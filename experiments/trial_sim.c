@@ -137,5 +137,5 @@ int trial_run_sim(struct result_row *row, struct token_list *list, const struct 
 
 void trial_sim_uncertainty(struct result_row *row, const struct trial *trial)
 {
-	forecast_error_put(row, &trial->forecast, policy_demand(&trial->policy)->dense);
+	forecast_error_put(row, &trial->forecast);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* real_store.c - what every store shares: preallocated layers */
+#define _DEFAULT_SOURCE
 #include "real_store.h"
 
 #include "huge_pages.h"
@@ -7,6 +8,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static const struct store_ops *const kinds[] = {
 	[STORE_REALLOC] = &store_realloc,
@@ -14,13 +16,27 @@ static const struct store_ops *const kinds[] = {
 	[STORE_FILL_HOLE] = &store_fill_hole,
 };
 
+void *store_matrix_alloc(size_t bytes)
+{
+	void *matrix =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return matrix == MAP_FAILED ? NULL : matrix;
+}
+
+void store_matrix_free(void *matrix, size_t bytes)
+{
+	if (matrix)
+		munmap(matrix, bytes);
+}
+
 static void *matrix_alloc(const struct store_options *o, size_t bytes)
 {
 	void *matrix;
 
 	if (o->alloc)
 		return o->alloc(o->alloc_arg, bytes);
-	matrix = aligned_alloc(64, (bytes + 63) / 64 * 64);
+	matrix = store_matrix_alloc(bytes);
 	if (!matrix)
 		return NULL;
 	huge_pages_hint(matrix, bytes);
@@ -36,6 +52,7 @@ static int layer_open(struct store_layer *layer, const struct store *store,
 
 	layer->capacity = capacity;
 	layer->matrix = matrix_alloc(o, bytes);
+	layer->matrix_bytes = bytes;
 	layer->pointer = calloc(capacity + 1, sizeof(*layer->pointer));
 	layer->bias = calloc(capacity + 1, sizeof(*layer->bias));
 	if (o->kind == STORE_FILL_HOLE)
@@ -109,7 +126,7 @@ void store_close(struct store *store)
 {
 	for (uint32_t i = 0; store->layers && i < store->layer_count; i++) {
 		if (store->own_memory)
-			free(store->layers[i].matrix);
+			store_matrix_free(store->layers[i].matrix, store->layers[i].matrix_bytes);
 		free(store->layers[i].pointer);
 		free(store->layers[i].bias);
 		free(store->layers[i].holes);

@@ -15,8 +15,9 @@
  * place() of a step, fill-hole's holes are among them. */
 struct store_layer {
 	unsigned char *matrix; /* [capacity][row_stride] */
-	uint32_t *pointer;     /* [capacity] neuron id of each row */
-	float *bias;	       /* [capacity]; all 0 where the model has none */
+	size_t matrix_bytes;
+	uint32_t *pointer; /* [capacity] neuron id of each row */
+	float *bias;	   /* [capacity]; all 0 where the model has none */
 	uint32_t num_used, capacity;
 	uint32_t *holes; /* fill-hole: [capacity] rows to be filled, the next one last; else NULL */
 	uint32_t hole_count;
@@ -76,6 +77,11 @@ MUST_CHECK int store_open(struct store *store, const struct store_options *optio
 void store_close(struct store *store);
 /* What that takes: for realloc with the second matrix that its largest layer needs for a moment. */
 uint64_t store_need_bytes(const struct store_options *options);
+
+/* For members: memory of the system for a matrix, not touched yet, so that a C library's habit of keeping
+ * freed blocks up to some size is in no measurement.  NULL: out of memory. */
+void *store_matrix_alloc(size_t bytes);
+void store_matrix_free(void *matrix, size_t bytes); /* NULL is fine */
 
 /* For members: copy a row's halves, id and bias to place 'at'; one copy where the halves adjoin. */
 void store_row_put(const struct store *store, struct store_layer *layer, uint32_t at,

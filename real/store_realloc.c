@@ -31,13 +31,13 @@ static int fresh_layer(struct store_layer *fresh, const struct store *store, uin
 {
 	size_t bytes = (rows ? rows : 1) * store->row_bytes;
 
-	*fresh = (struct store_layer){.capacity = capacity};
-	fresh->matrix = aligned_alloc(64, (bytes + 63) / 64 * 64);
+	*fresh = (struct store_layer){.capacity = capacity, .matrix_bytes = bytes};
+	fresh->matrix = store_matrix_alloc(bytes);
 	fresh->pointer = malloc((rows + 1) * sizeof(*fresh->pointer));
 	fresh->bias = malloc((rows + 1) * sizeof(*fresh->bias));
 	if (fresh->matrix && fresh->pointer && fresh->bias)
 		return 0;
-	free(fresh->matrix);
+	store_matrix_free(fresh->matrix, bytes);
 	free(fresh->pointer);
 	free(fresh->bias);
 	return err_nomem(err, "a layer's new matrix", bytes);
@@ -45,7 +45,7 @@ static int fresh_layer(struct store_layer *fresh, const struct store *store, uin
 
 static void layer_replace(struct store_layer *layer, const struct store_layer *fresh)
 {
-	free(layer->matrix);
+	store_matrix_free(layer->matrix, layer->matrix_bytes);
 	free(layer->pointer);
 	free(layer->bias);
 	*layer = *fresh;

@@ -68,7 +68,7 @@ void sim_store_note(struct sim_world *sim, const struct plan *plan);
  * to) of a region of 'total'. */
 double sim_arithmetic_ns(const struct sim_world *sim, const struct plan *plan);
 uint64_t sim_ffn_rows(const struct sim_world *sim, const struct plan *plan);
-double sim_rows_ns(const struct sim_world *sim, uint64_t rows);
+double sim_rows_ns(const struct sim_world *sim, const struct plan *plan, uint64_t rows);
 double sim_region_ns(const struct sim_world *sim, const struct plan *plan, uint64_t from,
 		     uint64_t to, uint64_t total);
 

@@ -172,7 +172,7 @@ static void append(struct step *step, uint64_t before, uint64_t rows)
 
 static void multiply(struct step *step, uint64_t rows)
 {
-	arithmetic(step, sim_rows_ns(step->sim, rows), rows * step->sim->row_bytes);
+	arithmetic(step, sim_rows_ns(step->sim, step->plan, rows), rows * step->sim->row_bytes);
 }
 
 /* Rows of a group: unpadded ones of a load, of a stream as they lie on flash. */

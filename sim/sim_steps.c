@@ -121,14 +121,17 @@ double sim_arithmetic_ns(const struct sim_world *sim, const struct plan *plan)
 		return compute_attention_ns(compute, model, sim->weights, sim->options.ctx);
 	if (plan->demand.kind == STEP_HEAD)
 		return compute_head_ns(compute, model, sim->weights);
-	return compute_ffn_ns(compute, model, sim->weights, sim_ffn_rows(sim, plan));
+	return compute->ffn_ns + sim_rows_ns(sim, plan, sim_ffn_rows(sim, plan));
 }
 
-double sim_rows_ns(const struct sim_world *sim, uint64_t rows)
+double sim_rows_ns(const struct sim_world *sim, const struct plan *plan, uint64_t rows)
 {
 	const struct compute_params *compute = &sim->options.device->compute;
+	const struct model *model = sim->options.model;
+	double ns = plan->demand.dense ? compute_dense_ffn_ns(compute, model, sim->weights, rows)
+				       : compute_ffn_ns(compute, model, sim->weights, rows);
 
-	return compute_ffn_ns(compute, sim->options.model, sim->weights, rows) - compute->ffn_ns;
+	return ns - compute->ffn_ns;
 }
 
 /* Of q, k, v and output, in this order, what lies before the output matrix. */

@@ -150,6 +150,18 @@ START_TEST(test_ffn_reads_both_matrices_of_the_rows_it_is_given)
 }
 END_TEST
 
+START_TEST(test_rows_of_a_dense_step_take_as_long_as_was_measured)
+{
+	struct compute_params dense = compute;
+
+	ck_assert_double_eq(compute_dense_ffn_ns(&dense, &model, WEIGHT_F32, 50),
+			    compute_ffn_ns(&dense, &model, WEIGHT_F32, 50));
+	dense.dense_slowdown = 1.5;
+	ck_assert_double_eq_tol(compute_dense_ffn_ns(&dense, &model, WEIGHT_F32, 50),
+				1.5 * 50 * 2 * 128 * 4 / 10.0 + 200, 1e-6);
+}
+END_TEST
+
 START_TEST(test_the_head_reads_every_embedding_row)
 {
 	ck_assert_double_eq_tol(compute_head_ns(&compute, &model, WEIGHT_F16),
@@ -187,6 +199,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_what_was_appended_last_lies_at_the_end, 0,
 			    sizeof(newest_cases) / sizeof(newest_cases[0]));
 	tcase_add_test(tcase, test_attention_reads_its_matrices_and_the_cache);
+	tcase_add_test(tcase, test_rows_of_a_dense_step_take_as_long_as_was_measured);
 	tcase_add_test(tcase, test_ffn_reads_both_matrices_of_the_rows_it_is_given);
 	tcase_add_test(tcase, test_the_head_reads_every_embedding_row);
 	tcase_add_test(tcase, test_arithmetic_bounds_what_bandwidth_does_not);

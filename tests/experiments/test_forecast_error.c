@@ -42,28 +42,24 @@ static const struct {
 	double noise, fit;
 	double io, mem, compute;
 	uint64_t in_flight;
-	bool is_dense;
 	double half; /* of the interval, ns */
 } cases[] = {
-	{"the flash fit moves what waits for flash", "what: errors", 0, 0.02, 1000, 0, 0, 32, false,
+	{"the flash fit moves what waits for flash", "what: errors", 0, 0.02, 1000, 0, 0, 32,
 	 2 * OF_MEAN_1 * 1000},
-	{"batches, where they fit less well", "batch_frac: 3%", 0, 0.02, 1000, 0, 0, 32, false,
+	{"batches, where they fit less well", "batch_frac: 3%", 0, 0.02, 1000, 0, 0, 32,
 	 3 * OF_MEAN_1 * 1000},
 	{"few reads in flight are forecast less well", "batch_frac: 0.03, flash_all_frac: 0.1", 0,
-	 0.02, 1000, 0, 0, 8, false, 10 * OF_MEAN_1 * 1000},
-	{"many are not", "flash_all_frac: 0.1", 0, 0.02, 1000, 0, 0, 32, false,
-	 2 * OF_MEAN_1 * 1000},
+	 0.02, 1000, 0, 0, 8, 10 * OF_MEAN_1 * 1000},
+	{"many are not", "flash_all_frac: 0.1", 0, 0.02, 1000, 0, 0, 32, 2 * OF_MEAN_1 * 1000},
 	{"what is not known is as good as a measurement", "what: errors", 0.03, 0, 1000, 1000, 1000,
-	 32, false, 3 * OF_FLOOR_1 * 1732.0508},
-	{"components err apart", "store_frac: 0.04, ffn_frac: 0.03, dense_ffn_frac: 0.2", 0, 0,
-	 1000, 3000, 4000, 32, false, OF_MEAN_1 * 16970.5627 /* 4 x 3000 and 3 x 4000 */},
-	{"dense kernels by their own", "ffn_frac: 0.03, dense_ffn_frac: 0.2", 0, 0, 0, 0, 1000, 32,
-	 true, 20 * OF_MEAN_1 * 1000},
-	{"no better than the floor", "ffn_frac: 0.01", 0.05, 0, 0, 0, 1000, 32, false,
+	 32, 3 * OF_FLOOR_1 * 1732.0508},
+	{"components err apart", "store_frac: 0.04, ffn_frac: 0.03", 0, 0, 1000, 3000, 4000, 32,
+	 OF_MEAN_1 * 16970.5627 /* 4 x 3000 and 3 x 4000 */},
+	{"no better than the floor", "ffn_frac: 0.01", 0.05, 0, 0, 0, 1000, 32,
 	 5 * OF_FLOOR_1 * 1000},
 	{"checks in words of the writer's own say nothing", "what: Table 2, batch_frac: 0.5", 0,
-	 0.02, 1000, 0, 0, 32, false, 2 * OF_MEAN_1 * 1000},
-	{"nor do odd ones", "batch_frac: good, ffn_frac: -1", 0, 0.02, 1000, 0, 0, 32, false,
+	 0.02, 1000, 0, 0, 32, 2 * OF_MEAN_1 * 1000},
+	{"nor do odd ones", "batch_frac: good, ffn_frac: -1", 0, 0.02, 1000, 0, 0, 32,
 	 2 * OF_MEAN_1 * 1000},
 };
 
@@ -81,7 +77,7 @@ START_TEST(test_an_interval_is_as_wide_as_the_profile_s_errors)
 		 cases[_i].checks);
 	read_error(&error, &origin, yaml);
 	row.in_flight = cases[_i].in_flight;
-	forecast_error_put(&row, &error, cases[_i].is_dense);
+	forecast_error_put(&row, &error);
 	ck_assert_msg(fabs(row.total_ns_high - total - half) < 1e-3 * half, "%s: got %g, wanted %g",
 		      cases[_i].why, row.total_ns_high - total, half);
 	ck_assert_double_eq_tol(row.total_ns_low, total - half, 1e-3 * half);
@@ -98,7 +94,7 @@ START_TEST(test_service_that_nobody_waits_for_moves_no_total)
 	row.io_wait_ns_per_token = 0;
 	row.total_ns_per_token = 2000;
 	read_error(&error, &origin, "{}");
-	forecast_error_put(&row, &error, false);
+	forecast_error_put(&row, &error);
 	ck_assert_double_eq(row.total_ns_low, 2000);
 	ck_assert_double_eq(row.total_ns_high, 2000);
 }
@@ -111,7 +107,7 @@ START_TEST(test_no_time_is_below_zero)
 	struct forecast_error error;
 
 	read_error(&error, &origin, "{}");
-	forecast_error_put(&row, &error, false);
+	forecast_error_put(&row, &error);
 	ck_assert_double_eq(row.total_ns_low, 0);
 	ck_assert_double_gt(row.total_ns_high, 4000);
 }
