@@ -298,7 +298,7 @@ static bool can_land(const struct real_world *real, const struct plan *plan)
 
 	return real->store.ops->place && plan->plane_count > 0 && plane->rows_per_slot == 1 &&
 	       !plane->merge_bytes && real->store.row_stride % align == 0 &&
-	       real->store.down_at % align == 0;
+	       (plan->plane_count == 1 || real->store.down_at % align == 0);
 }
 
 void real_step_land(struct real_world *real, const struct plan *plan)
