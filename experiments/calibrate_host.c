@@ -24,9 +24,12 @@ static int fit_store(struct calibration *c, const struct model *model, enum weig
 
 	for (unsigned i = 0; i < c->host.count; i++) {
 		const struct probe_step *step = &c->host.steps[i];
-		double appended = (double)step->loaded * row_bytes;
+		/* Rows that land in holes are not copied: what is left is deciding. */
+		double appended =
+			step->store == STORE_FILL_HOLE ? 0 : (double)step->loaded * row_bytes;
 
-		if (step->kind != STEP_FFN || step->dense || step->pipelined || step->fresh)
+		if (step->kind != STEP_FFN || step->dense || step->pipelined ||
+		    step->store == STORE_REALLOC)
 			continue;
 		x[count * STORE_TERMS] = (double)model->d_ffn;
 		x[count * STORE_TERMS + 1] = appended;
@@ -56,7 +59,8 @@ static void fit_fresh(struct calibration *c, const struct model *model)
 		const struct probe_step *step = &c->host.steps[i];
 		double scan_ns = (double)model->d_ffn * c->device.dram.scan_neuron_ns;
 
-		if (step->kind == STEP_FFN && step->fresh && step->mem_ns > scan_ns)
+		if (step->kind == STEP_FFN && step->store == STORE_REALLOC &&
+		    step->mem_ns > scan_ns)
 			rates[count++] = 1e9 * (double)step->moved_bytes / (step->mem_ns - scan_ns);
 	}
 	if (count > 0)
@@ -136,7 +140,7 @@ static int fit_ffn(struct calibration *c, const struct model *model, enum weight
 	for (unsigned i = 0; i < c->host.count; i++) {
 		const struct probe_step *step = &c->host.steps[i];
 
-		if (step->kind != STEP_FFN || step->pipelined || step->fresh)
+		if (step->kind != STEP_FFN || step->pipelined || step->store == STORE_REALLOC)
 			continue;
 		if (step->dense) {
 			dense_ns = step->compute_ns;
@@ -264,7 +268,6 @@ int calibrate_host(struct calibration *c, double seconds, struct err *err)
 	const struct probe_host_options probe = {
 		.model_dir = options->model_dir,
 		.target = options->target,
-		.store = STORE_COMPACT,
 		.threads = options->threads,
 		.threads_most = options->mode == CALIBRATE_FULL ? cores_usable() : 0,
 		.seconds = seconds,

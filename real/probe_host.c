@@ -31,24 +31,26 @@ struct demand_pattern {
 	bool dense;
 	bool long_ctx;
 	uint64_t group_bytes; /* 0: no overlap */
-	bool fresh;	      /* store realloc */
+	enum store_kind store;
 };
 static const struct demand_pattern patterns[] = {
-	{0.02, 0.5, false, false, 0, false},
-	{0.05, 0.2, false, false, 0, false},
-	{0.10, 0.1, false, false, 0, false},
-	{0.10, 0.5, false, true, 0, false},
-	{0.10, 1.0, false, false, 0, false},
-	{0.20, 0.1, false, false, 0, false},
-	{0.30, 0.1, false, true, 0, false},
-	{0.30, 0.3, false, false, 0, false},
-	{0.00, 0.0, true, false, 0, false},
-	{0.10, 0.5, false, false, PIPELINE_GROUP_BYTES, false},
-	{0.30, 0.1, false, false, PIPELINE_GROUP_BYTES, false},
-	{0.10, 0.5, false, false, SMALL_GROUP_BYTES, false},
-	{0.05, 1.0, false, false, SMALL_GROUP_BYTES, false},
-	{0.10, 0.3, false, false, 0, true},
-	{0.25, 0.1, false, false, 0, true},
+	{0.02, 0.5, false, false, 0, STORE_COMPACT},
+	{0.05, 0.2, false, false, 0, STORE_COMPACT},
+	{0.10, 0.1, false, false, 0, STORE_COMPACT},
+	{0.10, 0.5, false, true, 0, STORE_COMPACT},
+	{0.10, 1.0, false, false, 0, STORE_COMPACT},
+	{0.20, 0.1, false, false, 0, STORE_COMPACT},
+	{0.30, 0.1, false, true, 0, STORE_COMPACT},
+	{0.30, 0.3, false, false, 0, STORE_COMPACT},
+	{0.00, 0.0, true, false, 0, STORE_COMPACT},
+	{0.10, 0.5, false, false, PIPELINE_GROUP_BYTES, STORE_COMPACT},
+	{0.30, 0.1, false, false, PIPELINE_GROUP_BYTES, STORE_COMPACT},
+	{0.10, 0.5, false, false, SMALL_GROUP_BYTES, STORE_COMPACT},
+	{0.05, 1.0, false, false, SMALL_GROUP_BYTES, STORE_COMPACT},
+	{0.10, 0.3, false, false, 0, STORE_REALLOC},
+	{0.25, 0.1, false, false, 0, STORE_REALLOC},
+	{0.05, 0.5, false, false, 0, STORE_FILL_HOLE},
+	{0.25, 0.2, false, false, 0, STORE_FILL_HOLE},
 };
 enum { PATTERNS = sizeof(patterns) / sizeof(patterns[0]) };
 
@@ -182,7 +184,7 @@ static int make_trace(struct trace *trace, const struct model *model,
 }
 
 static int make_config(struct policy_config *config, const struct real_model *rm,
-		       const struct demand_pattern *pattern, enum store_kind store, struct err *err)
+		       const struct demand_pattern *pattern, struct err *err)
 {
 	const bool dense = pattern->dense;
 	struct ynode *map = NULL;
@@ -192,8 +194,7 @@ static int make_config(struct policy_config *config, const struct real_model *rm
 		 "{demand: %s, persistence: attention, residency: %s, layout: bundle, weights: %s, "
 		 "store: %s, overlap: %s%s}",
 		 dense ? "dense" : "oracle", dense ? "none" : "window",
-		 weight_type_words[real_model_weights(rm)].text,
-		 store_words[pattern->fresh ? STORE_REALLOC : store].text,
+		 weight_type_words[real_model_weights(rm)].text, store_words[pattern->store].text,
 		 overlap_words[pattern->group_bytes ? OVERLAP_PIPELINE : OVERLAP_NONE].text,
 		 dense ? "" : ", window: 1");
 	if (!yaml_parse(&map, text, "probe", err))
@@ -254,7 +255,7 @@ static int visit_run(struct wrapped *wrapped, struct visit *visit, struct err *e
 	struct policy *policy = NULL;
 	struct trace trace = {0};
 
-	if (make_config(&config, visit->rm, visit->pattern, visit->options->store, err))
+	if (make_config(&config, visit->rm, visit->pattern, err))
 		return err->code;
 	if (!visit->pattern->dense &&
 	    make_trace(&trace, model, visit->pattern, visit->tokens, visit->options->seed, err))
@@ -307,7 +308,7 @@ static void note_step(struct probe_host *host, const struct samples *samples, en
 	*step = (struct probe_step){.kind = kind,
 				    .ctx = samples->ctx,
 				    .pipelined = pattern->group_bytes > 0,
-				    .fresh = pattern->fresh,
+				    .store = pattern->store,
 				    .group_bytes = pattern->group_bytes};
 	if (!count)
 		return;

@@ -74,7 +74,7 @@ void probe_flash_free(struct probe_flash *flash);
 struct probe_step {
 	enum step_kind kind;
 	bool dense; /* FFN: every row streamed through */
-	bool fresh; /* FFN: with store realloc */
+	enum store_kind store;
 	bool pipelined; /* with overlap pipeline: beside the step's own reads */
 	uint64_t group_bytes; /* pipelined: of a group */
 	uint64_t ctx;
@@ -97,7 +97,6 @@ struct probe_jitter {
 struct probe_host_options {
 	const char *model_dir;
 	const struct real_target *target;
-	enum store_kind store;
 	unsigned threads;
 	/* 0, or: plain products with 1 to so many threads (thread_rates). */
 	unsigned threads_most;

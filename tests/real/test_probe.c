@@ -313,7 +313,6 @@ START_TEST(the_engine_is_seen_at_work_alone_and_beside_reads)
 	struct probe_host_options options = {
 		.model_dir = dir,
 		.target = &device,
-		.store = STORE_COMPACT,
 		.threads = 2,
 		.threads_most = 2,
 		.memory_bytes = 4 << 20,
