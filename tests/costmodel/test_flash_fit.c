@@ -3,6 +3,7 @@
  * rest */
 #include "flash.h"
 #include "flash_fit.h"
+#include "mqsim.h"
 #include "rng.h"
 
 #include <check.h>
@@ -236,30 +237,10 @@ START_TEST(test_a_noisy_point_weighs_less)
 }
 END_TEST
 
-static size_t mqsim(struct flash_point *points)
-{
-	FILE *file = fopen(FLASH_SOURCE_DIR "/tests/costmodel/mqsim-grid.csv", "r");
-	unsigned long long bytes;
-	size_t count = 0;
-	char line[256];
-	double rate;
-	unsigned n;
-
-	ck_assert_ptr_nonnull(file);
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%llu,%u,%lf", &bytes, &n, &rate) != 3)
-			continue;
-		ck_assert_uint_lt(count, POINTS_MAX);
-		points[count++] = (struct flash_point){bytes, n, rate, 0, 0};
-	}
-	fclose(file);
-	return count;
-}
-
 START_TEST(test_the_form_follows_mqsim_also_at_sizes_left_out)
 {
 	struct flash_point points[POINTS_MAX];
-	size_t count = mqsim(points);
+	size_t count = mqsim_points(points, POINTS_MAX);
 	struct flash_fit_options options = {.seed = 1};
 	struct flash_fit fit, roofline;
 

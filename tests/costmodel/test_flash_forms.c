@@ -3,6 +3,7 @@
  * that bends it, and a correction that corrects noise */
 #include "flash.h"
 #include "flash_forms.h"
+#include "mqsim.h"
 #include "rng.h"
 
 #include <check.h>
@@ -135,32 +136,11 @@ START_TEST(tied_servers_are_counted)
 }
 END_TEST
 
-static size_t mqsim(struct flash_point *points)
-{
-	FILE *file = fopen(FLASH_SOURCE_DIR "/tests/costmodel/mqsim-grid.csv", "r");
-	unsigned long long bytes;
-	size_t count = 0;
-	char line[256];
-	double rate;
-	unsigned n;
-
-	ck_assert_ptr_nonnull(file);
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%llu,%u,%lf", &bytes, &n, &rate) != 3)
-			continue;
-		ck_assert_uint_lt(count, POINTS_MAX);
-		points[count++] = (struct flash_point){
-			.read_bytes = bytes, .in_flight = n, .reads_per_s = rate};
-	}
-	fclose(file);
-	return count;
-}
-
 /* `flashcast calibrate --fit tests/costmodel/mqsim-grid.csv` prints these. */
 START_TEST(mqsim_is_met_within_5_percent_and_at_sizes_never_seen_within_8)
 {
 	struct flash_point points[POINTS_MAX];
-	size_t count = mqsim(points);
+	size_t count = mqsim_points(points, POINTS_MAX);
 	const struct flash_fit_options options = {.seed = 1, .robust = true, .correct = true};
 	struct flash_choice *choice = choose(points, count, &options);
 	const struct flash_fit *fit = chosen(choice);

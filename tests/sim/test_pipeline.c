@@ -4,6 +4,7 @@
  * Nothing begins before it may, and the total lies between the longer of I/O and compute, and their
  * sum. */
 #include "compute.h"
+#include "make_config.h"
 #include "mechanism.h"
 #include "run.h"
 #include "sim_world.h"
@@ -51,18 +52,6 @@ static const struct device device = {
 		    .head_ns = 1000,
 		    .reading_slowdown = 1},
 };
-
-static struct policy_config make_config(const char *yaml)
-{
-	struct policy_config config;
-	struct ynode *map = NULL;
-	struct err err = {0};
-
-	ck_assert(!yaml_parse(&map, yaml, "test", &err));
-	ck_assert_msg(!policy_config_read(&config, map, &err), "%s", err.msg);
-	ynode_free(map);
-	return config;
-}
 
 /* One sparse step: 64 rows stay, the rows from 500 on come, one read each. */
 struct sparse {

@@ -2,6 +2,7 @@
 /* test_sim_world.c - what hand-made plans cost, to the nanosecond, and a whole run's books */
 #include "compute.h"
 #include "dram.h"
+#include "make_config.h"
 #include "run.h"
 #include "sim_flash.h"
 #include "sim_world.h"
@@ -49,18 +50,6 @@ static const struct model model = {.name = "m",
 				   .position_count = 64,
 				   .row_align = 512};
 enum { ROW_BYTES = 2 * 64 * 2 };
-
-static struct policy_config make_config(const char *yaml)
-{
-	struct policy_config config;
-	struct ynode *map = NULL;
-	struct err err = {0};
-
-	ck_assert(!yaml_parse(&map, yaml, "test", &err));
-	ck_assert_msg(!policy_config_read(&config, map, &err), "%s", err.msg);
-	ynode_free(map);
-	return config;
-}
 
 static struct sim_world *open_world(const struct policy_config *config, enum sim_level level)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* test_tail.c - hazard: a tail that moves means, or is not there */
+#include "make_config.h"
 #include "order.h"
 #include "run.h"
 #include "sim_world.h"
@@ -49,7 +50,7 @@ static uint64_t token_of(const struct device *device, const char *yaml, uint64_t
 			 double *extra_ns, unsigned *count)
 {
 	struct run_options run_options = {.model = &model, .token_count = 1, .ops = &world_sim};
-	struct policy_config config;
+	struct policy_config config = make_config(yaml);
 	struct sim_options options = {.device = device,
 				      .model = &model,
 				      .config = &config,
@@ -59,15 +60,11 @@ static uint64_t token_of(const struct device *device, const char *yaml, uint64_t
 	struct run_outcome outcome;
 	struct policy *policy;
 	struct sim_world *sim;
-	struct ynode *map = NULL;
 	struct err err = {0};
 	struct run *run;
 	const double *draws;
 	uint64_t total_ns;
 
-	ck_assert(!yaml_parse(&map, yaml, "test", &err));
-	ck_assert_msg(!policy_config_read(&config, map, &err), "%s", err.msg);
-	ynode_free(map);
 	ck_assert_msg(!policy_open(&policy, &config, &model, NULL, &err), "%s", err.msg);
 	ck_assert(!sim_world_open(&sim, &options, &err));
 	run_options.policy = policy;
