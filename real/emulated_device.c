@@ -161,10 +161,9 @@ static void note_lateness(struct emulated_lateness *late, uint64_t due_ns)
 		late->late_ns_max = now_ns - due_ns;
 }
 
-static void copy_one(struct serving *s, const struct emulated_copy *copy)
+static void copy_part(struct serving *s, const struct emulated_part *part)
 {
 	struct emulated_device *d = s->d;
-	const struct emulated_part *part = &copy->part;
 	struct emulated_slot *slot = &d->ring->slots[part->slot];
 	const struct reader_file *file = &d->files[slot->file];
 	const uint64_t offset = slot->offset + part->from;
@@ -178,7 +177,12 @@ static void copy_one(struct serving *s, const struct emulated_copy *copy)
 	slot->got += (uint32_t)bytes;
 	slot->handled += part->bytes;
 	atomic_fetch_add_explicit(&d->ring->served_bytes, bytes, memory_order_relaxed);
-	note_lateness(&d->ring->lateness, copy->due_ns);
+}
+
+static void copy_one(struct serving *s, const struct emulated_copy *copy)
+{
+	copy_part(s, &copy->part);
+	note_lateness(&s->d->ring->lateness, copy->due_ns);
 	tell_copied(s);
 }
 
@@ -212,6 +216,25 @@ static void serve(struct emulated_device *d)
 	} while (played == PLAY_AHEAD);
 	ring->copied_ns = clock_now_ns();
 	ring->lateness.batch_intended_ns = ring->complete_ns - ring->at;
+}
+
+/* By no mechanism: each read is due when it is asked for, and there as soon as it is copied. */
+static void serve_at_once(struct emulated_device *d)
+{
+	struct emulated_ring *ring = d->ring;
+	struct serving s = {.d = d};
+
+	ring->complete_ns = ring->at;
+	for (uint32_t i = 0; i < ring->count; i++) {
+		struct emulated_slot *slot = &ring->slots[i];
+
+		slot->due_ns = ring->at;
+		slot->played = slot->bytes;
+		tell_known(&s);
+		copy_part(&s, &(struct emulated_part){i, 0, slot->bytes});
+		tell_copied(&s);
+	}
+	ring->copied_ns = clock_now_ns();
 }
 
 int emulated_populate(void *at, size_t bytes)
@@ -284,6 +307,8 @@ void emulated_device_main(struct emulated_device *d, pid_t parent)
 		ring->code = 0;
 		if (ring->command == EMULATED_SERVE)
 			serve(d);
+		else if (ring->command == EMULATED_SERVE_AT_ONCE)
+			serve_at_once(d);
 		else
 			ring->code = emulated_populate(d->arena + ring->at, ring->count);
 	}

@@ -21,7 +21,7 @@
 
 enum { EMULATED_PAGE_BYTES = 4096 };
 
-enum emulated_command { EMULATED_SERVE, EMULATED_POPULATE };
+enum emulated_command { EMULATED_SERVE, EMULATED_SERVE_AT_ONCE, EMULATED_POPULATE };
 
 /* Written by the host before it asks; then by the device, for the host from the moment on that a
  * mark is past it. */

@@ -230,7 +230,8 @@ static int emulated_submit(struct reader *reader, const struct read_request *req
 	atomic_store(&ring->known.reached, 0);
 	atomic_store(&ring->copied.reached, 0);
 	if (count)
-		ask(e, EMULATED_SERVE, count, e->submitted_ns);
+		ask(e, reader->at_once ? EMULATED_SERVE_AT_ONCE : EMULATED_SERVE, count,
+		    e->submitted_ns);
 	return 0;
 }
 

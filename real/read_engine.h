@@ -30,6 +30,7 @@ struct reader {
 	unsigned in_flight;
 	struct throttle *throttle; /* NULL = the disk is read as fast as it goes */
 	bool busy;		   /* a batch is submitted and not yet waited for */
+	bool at_once;		   /* nobody times what is read: an emulated device need not wait */
 	struct reader_memory *memory;
 };
 

@@ -185,7 +185,7 @@ int real_load_fed(struct real_world *real, struct err *err)
 	return 0;
 }
 
-int real_load(struct real_world *real, struct err *err)
+static int load_all(struct real_world *real, struct err *err)
 {
 	uint32_t pinned = policy_pinned_rows(real->options.policy);
 
@@ -200,4 +200,13 @@ int real_load(struct real_world *real, struct err *err)
 		    load_pinned(real, layer, pinned, err))
 			return err->code;
 	return load_embedding(real, err);
+}
+
+int real_load(struct real_world *real, struct err *err)
+{
+	reader_set_at_once(real->reader, true);
+	if (load_all(real, err))
+		return err->code;
+	reader_set_at_once(real->reader, false);
+	return 0;
 }

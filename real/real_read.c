@@ -293,6 +293,12 @@ size_t reader_align(const struct reader *reader)
 	return reader->align;
 }
 
+void reader_set_at_once(struct reader *reader, bool at_once)
+{
+	assert(!reader->busy);
+	reader->at_once = at_once;
+}
+
 void *reader_alloc(struct reader *reader, size_t bytes)
 {
 	return reader->ops->alloc(reader, bytes);

@@ -87,6 +87,10 @@ MUST_CHECK int reader_progress(struct reader *reader, size_t want, size_t *have,
 /* Wait for the batch. A short read or a device error is EIO with file, offset, got and expected. */
 MUST_CHECK int reader_wait(struct reader *reader, struct read_done *done, struct err *err);
 
+/* What is read before any clock runs, a model's weights on their way into DRAM: an emulated device serves it as fast as
+ * it can copy.  Others always do. */
+void reader_set_at_once(struct reader *reader, bool at_once);
+
 /* Bytes that the kernel counted as read from storage by this process so far (/proc/self/io), or, for an emulated
  * device, that its process served; ENOTSUP where there is no such count. */
 MUST_CHECK int reader_outside_count(struct reader *reader, uint64_t *bytes, struct err *err);

@@ -555,6 +555,52 @@ START_TEST(batches_follow_each_other_and_an_empty_one_is_fine)
 }
 END_TEST
 
+START_TEST(what_nobody_times_comes_at_once_and_leaves_the_mechanism_as_it_was)
+{
+	struct emulated_params slow = plain;
+	struct reader *reader, *fresh;
+	struct read_request requests[64];
+	struct emulated_lateness late;
+	struct read_done done;
+	struct err err = {0};
+	unsigned char *to;
+	uint64_t loaded_ns;
+
+	slow.unit_ns = 20e6; /* 64 reads on 8 units: 160 ms */
+	slow.request_rate_per_s = 1e3;
+	slow.stall_frac = 0.5;
+	slow.stall_ns = 5e6;
+	reader = open_device(&slow, 32);
+	to = reader_alloc(reader, 64 * 4096);
+	ck_assert_ptr_nonnull(to);
+	make_batch(requests, 64, 4096, to);
+	reader_set_at_once(reader, true);
+	ck_ok(reader_submit(reader, requests, 64, &err));
+	ck_ok(reader_wait(reader, &done, &err));
+	for (unsigned i = 0; i < 64; i++)
+		ck_assert_mem_eq(requests[i].to, contents[requests[i].file] + requests[i].offset,
+				 4096);
+	loaded_ns = done.service_ns;
+	ck_assert_uint_eq(emulated_lateness(reader).read_count, 0);
+	reader_set_at_once(reader, false);
+	ck_ok(reader_submit(reader, requests, 64, &err));
+	ck_ok(reader_wait(reader, &done, &err));
+	late = emulated_lateness(reader);
+	ck_assert_uint_ge(done.service_ns, UINT64_C(160000000));
+	ck_assert_uint_lt(loaded_ns, done.service_ns);
+	reader_close(reader);
+
+	fresh = open_device(&slow, 32);
+	to = reader_alloc(fresh, 64 * 4096);
+	ck_assert_ptr_nonnull(to);
+	make_batch(requests, 64, 4096, to);
+	ck_ok(reader_submit(fresh, requests, 64, &err));
+	ck_ok(reader_wait(fresh, &done, &err));
+	ck_assert_uint_eq(emulated_lateness(fresh).batch_intended_ns, late.batch_intended_ns);
+	reader_close(fresh);
+}
+END_TEST
+
 START_TEST(a_read_past_the_end_is_told_with_offset_got_and_expected)
 {
 	struct reader *reader = open_device(&plain, 4);
@@ -952,6 +998,7 @@ static TCase *process_cases(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	LOOP(a_batch_brings_the_files_bytes_and_is_never_early, reads);
 	tcase_add_test(tcase, batches_follow_each_other_and_an_empty_one_is_fine);
+	tcase_add_test(tcase, what_nobody_times_comes_at_once_and_leaves_the_mechanism_as_it_was);
 	tcase_add_test(tcase, a_read_past_the_end_is_told_with_offset_got_and_expected);
 	LOOP(progress_tells_of_prefixes_that_are_there_and_never_early, reads);
 	tcase_add_test(tcase, looking_counts_nothing_behind_a_gap);
