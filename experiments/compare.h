@@ -17,9 +17,10 @@
  * quantiles    p50, p95 and p99 of a token's total, over the tokens of all repeats; each is judged where at
  *              least ten tokens lie beyond it: 20, 200 and 1,000 pooled tokens.
  * ranking      two policies closer than the larger of their noise floors are not ranked; Kendall's tau-b over
- *              policies within 2 x of their group's best; regret: what the predicted best measures over the
- *              best measured, less 1, the worst group's.  Only trials of one experiment, model, device
- *              profile and target are a group and ranked against each other.
+ *              policies within 2 x of the best of their rivals; regret: what the predicted best measures over
+ *              the best measured, less 1, the worst of all.  Rivals are trials of one group (experiment, model,
+ *              device profile and target) that read from flash at all, or that all do not: a model that stays
+ *              in DRAM is no choice where DRAM is short.
  * covered      the measurement's and the forecast's intervals (total_ns_low .. total_ns_high) have a value
  *              in common. */
 #ifndef FLASH_COMPARE_H

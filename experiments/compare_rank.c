@@ -23,15 +23,27 @@ static double predicted(const struct comparison *pair)
 	return pair->sim->total_ns_per_token;
 }
 
-/* The judged pair of the group of 'of' with the least value. */
-static const struct comparison *group_best(const struct comparison *pairs, size_t count,
+static bool reads(const struct comparison *pair)
+{
+	return pair->real->read_count_per_token > 0;
+}
+
+/* A choice that users have: what never reads needs DRAM for the whole model, what reads was chosen because there
+ * is less. */
+static bool is_rival(const struct comparison *a, const struct comparison *b)
+{
+	return compare_same_group(a, b) && reads(a) == reads(b);
+}
+
+/* The judged rival of 'of' with the least value. */
+static const struct comparison *best_rival(const struct comparison *pairs, size_t count,
 					   const struct comparison *of,
 					   double (*value)(const struct comparison *))
 {
 	const struct comparison *best = NULL;
 
 	for (size_t i = 0; i < count; i++) {
-		if (pairs[i].judged && compare_same_group(&pairs[i], of) &&
+		if (pairs[i].judged && is_rival(&pairs[i], of) &&
 		    (!best || value(&pairs[i]) < value(best)))
 			best = &pairs[i];
 	}
@@ -95,14 +107,14 @@ void compare_rank(struct comparison_summary *summary, const struct comparison *p
 
 		if (!pairs[i].judged)
 			continue;
-		best = group_best(pairs, count, &pairs[i], measured);
-		first = group_best(pairs, count, &pairs[i], predicted);
+		best = best_rival(pairs, count, &pairs[i], measured);
+		first = best_rival(pairs, count, &pairs[i], predicted);
 		regret = measured(first) / measured(best) - 1;
 		if (!(summary->regret_frac >= regret))
 			summary->regret_frac = regret;
 		for (size_t j = i + 1; j < count; j++) {
 			if (is_close(&pairs[i], best) && is_close(&pairs[j], best) &&
-			    compare_same_group(&pairs[i], &pairs[j]))
+			    is_rival(&pairs[i], &pairs[j]))
 				rank_pair(&ranks, &pairs[i], &pairs[j]);
 		}
 	}

@@ -231,6 +231,21 @@ START_TEST(test_targets_are_not_ranked_against_each_other)
 }
 END_TEST
 
+START_TEST(test_what_stays_in_dram_is_not_ranked_against_what_reads)
+{
+	struct comparison_summary summary;
+
+	pair_add("a", 3, 4)->read_count_per_token =
+		0; /* best of all, and would be discordant with b */
+	pair_add("b", 2, 5);
+	pair_add("c", 12, 9.5); /* within twice the best that reads, not of the best of all */
+	summary = summary_of();
+	ck_assert_double_eq_tol(summary.kendall_tau, 1, 1e-9);
+	ck_assert_uint_eq(summary.ranked_pairs, 1);
+	ck_assert_double_eq_tol(summary.regret_frac, 0, 1e-9);
+}
+END_TEST
+
 /* What is below a hundredth of the total: predicted 0, measured something, is no error of 100 %. */
 START_TEST(test_components_too_small_to_matter_are_not_judged)
 {
@@ -690,6 +705,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_policies_are_ranked_by_what_can_be_told_apart, 0,
 			    sizeof(rankings) / sizeof(*rankings));
 	tcase_add_test(tcase, test_targets_are_not_ranked_against_each_other);
+	tcase_add_test(tcase, test_what_stays_in_dram_is_not_ranked_against_what_reads);
 	tcase_add_test(tcase, test_components_too_small_to_matter_are_not_judged);
 	tcase_add_test(tcase, test_other_threads_than_the_profile_s_are_told);
 	tcase_add_loop_test(tcase, test_a_quantile_needs_ten_tokens_beyond_it, 0,
