@@ -102,7 +102,7 @@ static bool is_first_of_device(const struct experiment *experiment, size_t i)
 		const struct trial *a = &experiment->trials[i], *b = &experiment->trials[j];
 
 		if (strcmp(a->device.name, b->device.name) == 0 &&
-		    a->device.compute.threads == b->device.compute.threads &&
+		    trial_sim_compute(a).threads == trial_sim_compute(b).threads &&
 		    trial_threads(a) == trial_threads(b))
 			return false;
 	}
@@ -114,7 +114,7 @@ static void warn_of_threads(const struct experiment *experiment)
 {
 	for (size_t i = 0; i < experiment->trial_count; i++) {
 		const struct trial *trial = &experiment->trials[i];
-		uint64_t profile = trial->device.compute.threads;
+		uint64_t profile = trial_sim_compute(trial).threads;
 
 		if (profile == trial_threads(trial) || !is_first_of_device(experiment, i))
 			continue;

@@ -2,7 +2,30 @@
 /* compute.c - roofline compute of one token */
 #include "compute.h"
 
+#include "saturation.h"
+
 #include <math.h>
+
+void compute_set_threads(struct compute_params *compute, uint64_t threads)
+{
+	const double params[SATURATION_PARAMS] = {
+		compute->thread_bytes_per_s, compute->threads_bytes_per_s, compute->threads_knee};
+	double gain;
+
+	if (!(compute->thread_bytes_per_s > 0 && compute->threads_bytes_per_s > 0))
+		return;
+	gain = saturation_rate(params, (double)threads) /
+	       saturation_rate(params, (double)compute->threads);
+	compute->gemv_f32_bytes_per_s *= gain;
+	compute->gemv_f16_bytes_per_s *= gain;
+	compute->gemv_bf16_bytes_per_s *= gain;
+	compute->ffn_f32_bytes_per_s *= gain;
+	compute->ffn_f16_bytes_per_s *= gain;
+	compute->ffn_bf16_bytes_per_s *= gain;
+	compute->kv_bytes_per_s *= gain;
+	compute->flops_per_s *= (double)threads / (double)compute->threads;
+	compute->threads = threads;
+}
 
 /* One kernel: as slow as the slower of its memory traffic and its arithmetic. */
 static double kernel_ns(const struct compute_params *compute, double bytes, double bytes_per_s,

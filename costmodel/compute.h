@@ -6,6 +6,10 @@
 #include "device.h"
 #include "model.h"
 
+/* Figures as with so many threads: bandwidths as the profile's saturation has them (saturation.h), arithmetic by their
+ * number, fixed costs as they are.  Unchanged where the profile knows no saturation. */
+void compute_set_threads(struct compute_params *compute, uint64_t threads);
+
 /* What one layer's attention step reads: its four matrices (q, out; k, v), and 'ctx' tokens of the
  * KV cache. */
 double compute_attention_bytes(const struct model *model, enum weight_type weights);

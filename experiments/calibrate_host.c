@@ -260,6 +260,43 @@ static bool has_steps(const struct calibration *c, enum step_kind kind)
 	return false;
 }
 
+static int fit_saturation(struct saturation *fit, double (*rates)[PROBE_ROUNDS],
+			  unsigned thread_count, struct err *err)
+{
+	struct saturation_point points[PROBE_THREADS * PROBE_ROUNDS];
+	unsigned count = 0;
+
+	for (unsigned t = 0; t < thread_count; t++)
+		for (unsigned round = 0; round < PROBE_ROUNDS; round++)
+			points[count++] = (struct saturation_point){t + 1, rates[t][round]};
+	return saturation_fit(fit, points, count, err);
+}
+
+/* What another number of threads would reach, where there is more than one core to tell.  A host too unsteady for
+ * that is calibrated all the same. */
+static int fit_threads(struct calibration *c, struct err *err)
+{
+	struct compute_params *compute = &c->device.compute;
+	struct err why = {0};
+
+	compute->threads = c->options->threads;
+	compute->threads_knee = 4;
+	if (c->host.thread_count < 2)
+		return 0;
+	if (fit_saturation(&c->threads, c->host.thread_rates, c->host.thread_count, &why) ||
+	    fit_saturation(&c->copies, c->host.copy_rates, c->host.thread_count, &why)) {
+		if (why.code != EDOM)
+			return err_set(err, why.code, "%s", why.msg);
+		snprintf(c->threads_why, sizeof(c->threads_why), "%.127s", why.msg);
+		return 0;
+	}
+	c->threads_known = true;
+	compute->thread_bytes_per_s = c->threads.params[SATURATION_ONE];
+	compute->threads_bytes_per_s = c->threads.params[SATURATION_ALL];
+	compute->threads_knee = c->threads.params[SATURATION_KNEE];
+	return 0;
+}
+
 int calibrate_host(struct calibration *c, double seconds, struct err *err)
 {
 	const struct calibrate_options *options = c->options;
@@ -270,6 +307,7 @@ int calibrate_host(struct calibration *c, double seconds, struct err *err)
 		.target = options->target,
 		.threads = options->threads,
 		.threads_most = options->mode == CALIBRATE_FULL ? cores_usable() : 0,
+		.coarse = options->mode == CALIBRATE_QUICK,
 		.seconds = seconds,
 		.seed = options->seed,
 		.progress = options->progress,
@@ -294,6 +332,5 @@ int calibrate_host(struct calibration *c, double seconds, struct err *err)
 	c->device.compute.spread_frac = c->host.jitter.spread_frac;
 	c->device.compute.hiccup_rate_per_s = c->host.jitter.hiccup_rate_per_s;
 	c->device.compute.hiccup_ns = c->host.jitter.hiccup_ns;
-	c->device.compute.threads = options->threads;
-	return 0;
+	return fit_threads(c, err);
 }

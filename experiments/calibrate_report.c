@@ -108,6 +108,19 @@ static void write_intervals(FILE *out, const struct flash_fit *fit)
 			fprintf(out, "  %s: not identified\n", flash_fit_names[i]);
 }
 
+/* Of compute's parameters: only saturation over threads has intervals. */
+static void write_thread_intervals(FILE *out, const struct saturation *fit)
+{
+	static const char *const names[SATURATION_PARAMS] = {"thread_bytes_per_s",
+							     "threads_bytes_per_s", "threads_knee"};
+
+	for (unsigned i = 0; i < SATURATION_PARAMS; i++)
+		if (fit->identified[i])
+			fprintf(out, "  %s: [%.6g, %.6g]\n", names[i], fit->low[i], fit->high[i]);
+		else
+			fprintf(out, "  %s: not identified\n", names[i]);
+}
+
 static void write_form_checks(FILE *out, const struct flash_choice *choice)
 {
 	for (unsigned i = 0; i < FLASH_FORMS; i++) {
@@ -152,6 +165,30 @@ static void write_step_checks(FILE *out, const struct calibration *c)
 	}
 }
 
+/* The median round; 'rates' is left as it is. */
+static double median_rate(const double *rates)
+{
+	double sorted[PROBE_ROUNDS];
+
+	memcpy(sorted, rates, sizeof(sorted));
+	return order_median(sorted, PROBE_ROUNDS);
+}
+
+/* What so many threads reached, beside what the profile says of them. */
+static void write_thread_checks(FILE *out, const struct calibration *c)
+{
+	for (unsigned t = 0; t < c->host.thread_count; t++) {
+		fprintf(out, "  - {what: threads, threads: %u, gemv_f16: %.4gB/s, copy: %.4gB/s",
+			t + 1, median_rate(c->host.thread_rates[t]),
+			median_rate(c->host.copy_rates[t]));
+		if (c->threads_known)
+			fprintf(out, ", gemv_f16_predicted: %.4gB/s, copy_predicted: %.4gB/s",
+				saturation_rate(c->threads.params, t + 1),
+				saturation_rate(c->copies.params, t + 1));
+		fprintf(out, "}\n");
+	}
+}
+
 static void write_checks(FILE *out, const struct calibration *c)
 {
 	fprintf(out,
@@ -164,9 +201,7 @@ static void write_checks(FILE *out, const struct calibration *c)
 		calibration_type_speed(c, WEIGHT_BF16, WEIGHT_F32));
 	write_form_checks(out, &c->choice);
 	write_step_checks(out, c);
-	for (unsigned t = 0; t < c->host.thread_count; t++)
-		fprintf(out, "  - {what: threads, threads: %u, gemv_f16: %.4gB/s, copy: %.4gB/s}\n",
-			t + 1, c->host.thread_rates[t], c->host.copy_rates[t]);
+	write_thread_checks(out, c);
 	for (unsigned i = 0; i < c->batch_count; i++) {
 		const struct batch_check *b = &c->batches[i];
 
@@ -197,6 +232,8 @@ int calibration_write(const struct calibration *c, const char *path, struct err 
 			 "reads");
 	write_points(file.stream, c);
 	write_intervals(file.stream, calibration_fit(c));
+	if (c->threads_known)
+		write_thread_intervals(file.stream, &c->threads);
 	samples_write(file.stream, calibration_fit(c));
 	write_checks(file.stream, c);
 	(void)!newfile_commit(&file, err);
@@ -313,33 +350,37 @@ static void print_host(FILE *out, const struct calibration *c)
 		(unsigned long long)device->compute.threads);
 }
 
-/* The fewest threads that bring nearly all there is. */
-static unsigned threads_enough(const double *rates, unsigned count)
+static void print_saturation(FILE *out, const char *what, const struct saturation *fit)
 {
-	double most = 0;
-	unsigned enough = 0;
+	char one[32], all[32];
 
-	for (unsigned t = 0; t < count; t++)
-		most = fmax(most, rates[t]);
-	while (enough < count && rates[enough] < 0.95 * most)
-		enough++;
-	return enough + 1;
+	fprintf(out, "; %s: one %s, many %s%s, knee %.3g (fit error %.1f %%)", what,
+		unit_human(one, sizeof(one), fit->params[SATURATION_ONE], DIM_BANDWIDTH),
+		unit_human(all, sizeof(all), fit->params[SATURATION_ALL], DIM_BANDWIDTH),
+		fit->identified[SATURATION_ALL] ? "" : " (not identified)",
+		fit->params[SATURATION_KNEE], fit->error_frac * 100);
 }
 
-static void print_threads(FILE *out, const struct probe_host *host)
+static void print_threads(FILE *out, const struct calibration *c)
 {
 	char a[32], b[32];
 
-	if (!host->thread_count)
+	if (!c->host.thread_count)
 		return;
 	fprintf(out, "threads  ");
-	for (unsigned t = 0; t < host->thread_count; t++)
-		fprintf(out, " %u: %s, copies %s;", t + 1,
-			unit_human(a, sizeof(a), host->thread_rates[t], DIM_BANDWIDTH),
-			unit_human(b, sizeof(b), host->copy_rates[t], DIM_BANDWIDTH));
-	fprintf(out, " 95 %% of the most from %u threads on (copies: %u)\n",
-		threads_enough(host->thread_rates, host->thread_count),
-		threads_enough(host->copy_rates, host->thread_count));
+	for (unsigned t = 0; t < c->host.thread_count; t++)
+		fprintf(out, "%s %u: %s, copies %s", t ? "," : "", t + 1,
+			unit_human(a, sizeof(a), median_rate(c->host.thread_rates[t]),
+				   DIM_BANDWIDTH),
+			unit_human(b, sizeof(b), median_rate(c->host.copy_rates[t]),
+				   DIM_BANDWIDTH));
+	if (c->threads_known) {
+		print_saturation(out, "products", &c->threads);
+		print_saturation(out, "copies", &c->copies);
+	} else if (c->threads_why[0]) {
+		fprintf(out, "; %s", c->threads_why);
+	}
+	fprintf(out, "\n");
 }
 
 static void print_tail(FILE *out, const struct device *device)
@@ -366,7 +407,7 @@ void calibration_print(FILE *out, const struct calibration *c)
 	print_flash(out, c);
 	print_batches(out, c);
 	print_host(out, c);
-	print_threads(out, &c->host);
+	print_threads(out, c);
 	print_tail(out, &c->device);
 	fprintf(out,
 		"noise     floor %.1f %%; drift %.1f %% taken out; %llu of %u points polluted by "

@@ -7,6 +7,7 @@
 #include "flash_forms.h"
 #include "real_model.h"
 #include "real_probe.h"
+#include "saturation.h"
 
 enum { CALIBRATION_CELLS = 256, CALIBRATION_BATCHES = 64 };
 
@@ -34,6 +35,9 @@ struct calibration {
 	/* calibrate_host.c */
 	struct probe_host host;
 	double store_error_frac, ffn_error_frac, beside_error_frac;
+	struct saturation threads, copies; /* products and copies; where threads_known */
+	bool threads_known;
+	char threads_why[128]; /* why not, where it was tried */
 
 	struct device device;
 };

@@ -469,7 +469,7 @@ void trial_describe(struct result_row *row, const struct trial *trial, const cha
 	put_text(row->model, trial->model.name);
 	describe_policy(row, trial);
 	row->threads =
-		strcmp(world, "sim") == 0 ? trial->device.compute.threads : trial_threads(trial);
+		strcmp(world, "sim") == 0 ? trial_sim_compute(trial).threads : trial_threads(trial);
 	row->ctx_tokens = trial->run.ctx;
 	row->tokens = trial->run.tokens;
 	row->seed = trial->run.seed;

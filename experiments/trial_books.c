@@ -2,6 +2,7 @@
 /* trial_books.c - books become token lines; kept parts and resident rows become bytes of DRAM */
 #include "trial_books.h"
 
+#include "compute.h"
 #include "cores.h"
 
 #include <stdlib.h>
@@ -80,6 +81,15 @@ uint64_t trial_kv_bytes(const struct trial *trial)
 	uint64_t kv_width = model->d_model / model->head_count * model->kv_head_count;
 
 	return 2 * trial->run.ctx * model->layer_count * kv_width * sizeof(float);
+}
+
+struct compute_params trial_sim_compute(const struct trial *trial)
+{
+	struct compute_params compute = trial->device.compute;
+
+	if (trial->run.threads != THREADS_ALL)
+		compute_set_threads(&compute, trial->run.threads);
+	return compute;
 }
 
 unsigned trial_threads(const struct trial *trial)

@@ -25,5 +25,8 @@ void trial_books_put(struct result_row *row, const struct trial_books *books,
 uint64_t trial_kv_bytes(const struct trial *trial);
 /* Cores of this host, or what the trial says. */
 unsigned trial_threads(const struct trial *trial);
+/* The profile's compute figures as the trial asks for them: with its threads, where it names a number and the profile
+ * knows what that does. */
+struct compute_params trial_sim_compute(const struct trial *trial);
 
 #endif

@@ -83,8 +83,9 @@ static int take_books(void *arg, uint32_t token, int32_t layer, const struct boo
 static int run_policy(struct result_row *row, struct token_list *list, const struct trial *trial,
 		      struct policy *policy, struct err *err)
 {
+	struct device device = trial->device;
 	const struct sim_options sim_options = {
-		.device = &trial->device,
+		.device = &device,
 		.model = &trial->model,
 		.config = &trial->policy,
 		.policy = policy,
@@ -108,6 +109,7 @@ static int run_policy(struct result_row *row, struct token_list *list, const str
 		.layers = list->layers,
 	};
 
+	device.compute = trial_sim_compute(trial);
 	if (sim_world_open(&sim, &sim_options, err))
 		return err->code;
 	options.world = sim;

@@ -33,26 +33,27 @@ struct demand_pattern {
 	uint64_t group_bytes; /* 0: no overlap */
 	enum store_kind store;
 };
+/* The first PATTERNS_COARSE tell all figures apart; the others tell them better. */
 static const struct demand_pattern patterns[] = {
 	{0.02, 0.5, false, false, 0, STORE_COMPACT},
-	{0.05, 0.2, false, false, 0, STORE_COMPACT},
 	{0.10, 0.1, false, false, 0, STORE_COMPACT},
-	{0.10, 0.5, false, true, 0, STORE_COMPACT},
 	{0.10, 1.0, false, false, 0, STORE_COMPACT},
-	{0.20, 0.1, false, false, 0, STORE_COMPACT},
 	{0.30, 0.1, false, true, 0, STORE_COMPACT},
-	{0.30, 0.3, false, false, 0, STORE_COMPACT},
 	{0.00, 0.0, true, false, 0, STORE_COMPACT},
 	{0.10, 0.5, false, false, PIPELINE_GROUP_BYTES, STORE_COMPACT},
-	{0.30, 0.1, false, false, PIPELINE_GROUP_BYTES, STORE_COMPACT},
-	{0.10, 0.5, false, false, SMALL_GROUP_BYTES, STORE_COMPACT},
 	{0.05, 1.0, false, false, SMALL_GROUP_BYTES, STORE_COMPACT},
 	{0.10, 0.3, false, false, 0, STORE_REALLOC},
+	{0.25, 0.2, false, false, 0, STORE_FILL_HOLE},
+	{0.05, 0.2, false, false, 0, STORE_COMPACT},
+	{0.10, 0.5, false, true, 0, STORE_COMPACT},
+	{0.20, 0.1, false, false, 0, STORE_COMPACT},
+	{0.30, 0.3, false, false, 0, STORE_COMPACT},
+	{0.30, 0.1, false, false, PIPELINE_GROUP_BYTES, STORE_COMPACT},
+	{0.10, 0.5, false, false, SMALL_GROUP_BYTES, STORE_COMPACT},
 	{0.25, 0.1, false, false, 0, STORE_REALLOC},
 	{0.05, 0.5, false, false, 0, STORE_FILL_HOLE},
-	{0.25, 0.2, false, false, 0, STORE_FILL_HOLE},
 };
-enum { PATTERNS = sizeof(patterns) / sizeof(patterns[0]) };
+enum { PATTERNS = sizeof(patterns) / sizeof(patterns[0]), PATTERNS_COARSE = 9 };
 
 /* One step as the engine booked it. */
 struct sample {
@@ -471,12 +472,13 @@ static int tell(struct round *round, double done, struct err *err)
 static int round_run(struct round *round, struct err *err)
 {
 	const bool backwards = round->number % 2;
+	const unsigned count = round->options->coarse ? PATTERNS_COARSE : PATTERNS;
 
-	for (unsigned i = 0; i < PATTERNS; i++) {
-		unsigned left = PATTERNS - i + (round->count - 1 - round->number) * PATTERNS;
+	for (unsigned i = 0; i < count; i++) {
+		unsigned left = count - i + (round->count - 1 - round->number) * count;
 		double left_s;
 
-		if (visit_pattern(round, backwards ? PATTERNS - 1 - i : i, left, err))
+		if (visit_pattern(round, backwards ? count - 1 - i : i, left, err))
 			return err->code;
 		left_s = round->deadline_s - clock_now_s();
 		if (tell(round, fmin(0.999, 1 - left_s / fmax(round->options->seconds, 1e-9)), err))
@@ -485,21 +487,27 @@ static int round_run(struct round *round, struct err *err)
 	return 0;
 }
 
-/* As many rounds as there is time for by what the first one took, so that a slow device does not
- * stretch them. */
+/* How many, once the first took 'first_s': as there is time for, and no fewer than two, so that a slow device does not
+ * stretch them; of a coarse probe the first may have been all. */
+static unsigned count_rounds(const struct round *round, double first_s)
+{
+	double left_s = round->deadline_s - clock_now_s();
+	double more = left_s / fmax(2 * first_s, round_seconds);
+	bool is_over = round->options->coarse && left_s < first_s;
+
+	return 1 + (unsigned)fmin(fmax(more, is_over ? 0 : ROUNDS_LEAST - 1), ROUNDS_MOST - 1);
+}
+
 static int rounds_run(struct round *round, struct err *err)
 {
-	double begin_s = clock_now_s(), left;
+	double begin_s = clock_now_s();
 
 	(void)look_at_pace(round);
 	for (round->count = ROUNDS_LEAST; round->number < round->count; round->number++) {
 		if (round_run(round, err))
 			return err->code;
-		if (round->number > 0)
-			continue;
-		left = (round->deadline_s - clock_now_s()) /
-		       fmax(2 * (clock_now_s() - begin_s), round_seconds);
-		round->count = 1 + (unsigned)fmin(fmax(left, ROUNDS_LEAST - 1), ROUNDS_MOST - 1);
+		if (round->number == 0)
+			round->count = count_rounds(round, clock_now_s() - begin_s);
 	}
 	return tell(round, 1, err);
 }

@@ -12,20 +12,23 @@
 
 enum { PASSES = 5 };
 
-/* Best seconds a byte of a plain matrix-vector product of one type. */
-static double gemv_s_per_byte(struct pool *pool, struct gemv_pass *work, enum weight_type type,
-			      size_t bytes)
+/* Bytes a second of a plain matrix-vector product of one type. */
+static double gemv_rate(struct pool *pool, struct gemv_pass *work, enum weight_type type,
+			size_t bytes)
 {
-	double best = INFINITY;
-
 	work->type = type;
 	work->rows = bytes / (work->n * weight_bytes(type));
-	for (unsigned i = 0; i < PASSES; i++) {
-		double took = gemv_pass_s(pool, work);
+	return (double)work->rows * (double)work->n * weight_bytes(type) / gemv_pass_s(pool, work);
+}
 
-		best = took < best ? took : best;
-	}
-	return best / ((double)work->rows * (double)work->n * weight_bytes(type));
+static double best_gemv_s_per_byte(struct pool *pool, struct gemv_pass *work, enum weight_type type,
+				   size_t bytes)
+{
+	double best = 0;
+
+	for (unsigned i = 0; i < PASSES; i++)
+		best = fmax(best, gemv_rate(pool, work, type, bytes));
+	return 1 / best;
 }
 
 struct copy_work {
@@ -41,36 +44,40 @@ static void copy_part(void *arg, unsigned thread, unsigned threads)
 	memcpy(work->at + first, work->at + half + first, half * (thread + 1) / threads - first);
 }
 
-/* Bytes a second of the best of a few copies. */
+/* Bytes a second. */
 static double copy_rate(struct pool *pool, struct copy_work *work)
 {
-	double best = INFINITY;
+	double start = clock_now_s();
 
-	for (unsigned i = 0; i < PASSES; i++) {
-		double start = clock_now_s();
-
-		pool_run(pool, copy_part, work);
-		best = fmin(best, clock_now_s() - start);
-	}
-	return (double)(work->bytes / 2) / best;
+	pool_run(pool, copy_part, work);
+	return (double)(work->bytes / 2) / (clock_now_s() - start);
 }
 
 /* Products and copies with more and more threads, until all cores are busy. */
-static int scale_threads(struct probe_host *host, const struct probe_host_options *options,
-			 struct gemv_pass *work, size_t bytes, struct err *err)
+static int scale_round(struct probe_host *host, struct gemv_pass *work, size_t bytes,
+		       unsigned round, struct err *err)
 {
 	struct copy_work copy = {(unsigned char *)(uintptr_t)work->weights, bytes};
 
-	for (unsigned t = 1; t <= options->threads_most && t <= PROBE_THREADS; t++) {
+	for (unsigned t = 0; t < host->thread_count; t++) {
 		struct pool *pool = NULL;
 
-		if (pool_open(&pool, t, err))
+		if (pool_open(&pool, t + 1, err))
 			return err->code;
-		host->thread_rates[t - 1] = 1 / gemv_s_per_byte(pool, work, WEIGHT_F16, bytes);
-		host->copy_rates[t - 1] = copy_rate(pool, &copy);
-		host->thread_count = t;
+		host->thread_rates[t][round] = gemv_rate(pool, work, WEIGHT_F16, bytes);
+		host->copy_rates[t][round] = copy_rate(pool, &copy);
 		pool_close(pool);
 	}
+	return 0;
+}
+
+static int scale_threads(struct probe_host *host, unsigned threads_most, struct gemv_pass *work,
+			 size_t bytes, struct err *err)
+{
+	host->thread_count = threads_most < PROBE_THREADS ? threads_most : PROBE_THREADS;
+	for (unsigned round = 0; round < PROBE_ROUNDS; round++)
+		if (scale_round(host, work, bytes, round, err))
+			return err->code;
 	return 0;
 }
 
@@ -95,10 +102,10 @@ int probe_memory(struct probe_host *host, const struct probe_host_options *optio
 		goto out;
 	for (unsigned type = 0; type < WEIGHT_TYPES; type++)
 		host->gemv_s_per_byte[type] =
-			gemv_s_per_byte(pool, &work, (enum weight_type)type, bytes);
+			best_gemv_s_per_byte(pool, &work, (enum weight_type)type, bytes);
 	pool_close(pool);
 	pool = NULL;
-	(void)!scale_threads(host, options, &work, bytes, err);
+	(void)!scale_threads(host, options->threads_most, &work, bytes, err);
 out:
 	pool_close(pool);
 	free(vectors);

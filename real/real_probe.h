@@ -14,10 +14,10 @@
 /* What the flash sweep reads: the FFN rows of a model's layers, where the engine would read them. */
 struct probe_file {
 	const char *path;
-	uint64_t base_bytes;	       /* where the first layer's rows begin */
-	uint64_t layer_bytes;	       /* of rows, in each layer */
-	uint64_t layer_stride_bytes;   /* from layer to layer */
-	uint64_t row_bytes;	       /* of one row as it lies there, padded */
+	uint64_t base_bytes;	     /* where the first layer's rows begin */
+	uint64_t layer_bytes;	     /* of rows, in each layer */
+	uint64_t layer_stride_bytes; /* from layer to layer */
+	uint64_t row_bytes;	     /* of one row as it lies there, padded */
 	unsigned layer_count;
 };
 
@@ -51,8 +51,8 @@ struct probe_flash_options {
 	enum read_engine engine; /* of the disk; READ_AUTO: what a run would take */
 	const struct probe_cell *cells;
 	unsigned cell_count;
-	unsigned pivot; /* index of the cell that is measured again every ten visits */
-	double seconds; /* in all; each cell gets two visits at least */
+	unsigned pivot;	      /* index of the cell that is measured again every ten visits */
+	double seconds;	      /* in all; each cell gets two visits at least */
 	double interval_frac; /* a cell is done when its mean is known within this; 0 = 3 % */
 	uint64_t seed;
 	int (*progress)(void *arg, double done);
@@ -75,7 +75,7 @@ struct probe_step {
 	enum step_kind kind;
 	bool dense; /* FFN: every row streamed through */
 	enum store_kind store;
-	bool pipelined; /* with overlap pipeline: beside the step's own reads */
+	bool pipelined;	      /* with overlap pipeline: beside the step's own reads */
 	uint64_t group_bytes; /* pipelined: of a group */
 	uint64_t ctx;
 	uint64_t rows;		  /* FFN: rows multiplied */
@@ -89,9 +89,9 @@ struct probe_step {
 
 /* How unsteady the engine's arithmetic was, over all steps of all patterns without overlap. */
 struct probe_jitter {
-	double spread_frac;	/* robust standard deviation of a step, as a share of its median */
+	double spread_frac; /* robust standard deviation of a step, as a share of its median */
 	double hiccup_rate_per_s; /* steps that took much longer: how often in a second of arithmetic */
-	double hiccup_ns;	/* and by how much, on average */
+	double hiccup_ns;	  /* and by how much, on average */
 };
 
 struct probe_host_options {
@@ -101,12 +101,13 @@ struct probe_host_options {
 	/* 0, or: plain products with 1 to so many threads (thread_rates). */
 	unsigned threads_most;
 	size_t memory_bytes; /* of plain products; 0: more than any cache holds (tests: less) */
-	double seconds; /* budget */
+	bool coarse;	     /* half of the patterns, and once where the budget lets no more */
+	double seconds;	     /* budget */
 	uint64_t seed;
 	int (*progress)(void *arg, double done);
 	void *progress_arg;
 };
-enum { PROBE_STEPS = 64, PROBE_THREADS = 256 };
+enum { PROBE_STEPS = 64, PROBE_THREADS = 256, PROBE_ROUNDS = 5 };
 struct probe_host {
 	struct probe_step steps[PROBE_STEPS];
 	unsigned count;
@@ -114,9 +115,9 @@ struct probe_host {
 	/* A plain matrix-vector product over more memory than any cache holds: time a byte, by enum
 	 * weight_type. */
 	double gemv_s_per_byte[WEIGHT_TYPES];
-	/* Bytes a second of it in f16 with 1, 2, ... threads, and of one copy a thread (bytes copied).
-	 */
-	double thread_rates[PROBE_THREADS], copy_rates[PROBE_THREADS];
+	/* Bytes a second of it in f16 with 1, 2, ... threads, and of one copy a thread (bytes copied),
+	 * in rounds through all numbers of threads. */
+	double thread_rates[PROBE_THREADS][PROBE_ROUNDS], copy_rates[PROBE_THREADS][PROBE_ROUNDS];
 	unsigned thread_count;
 	/* How fast the host read memory between the visits (host_pace.h): the median, and the spread
 	 * around it as a share. */

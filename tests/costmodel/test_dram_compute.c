@@ -185,6 +185,36 @@ START_TEST(test_arithmetic_bounds_what_bandwidth_does_not)
 }
 END_TEST
 
+START_TEST(test_more_threads_bring_what_the_profile_says)
+{
+	struct compute_params two = compute, four;
+
+	two.threads = 2;
+	four = two;
+	compute_set_threads(&four, 4); /* knows nothing of other numbers */
+	ck_assert_uint_eq(four.threads, 2);
+	ck_assert_double_eq(compute_head_ns(&four, &model, WEIGHT_F16),
+			    compute_head_ns(&two, &model, WEIGHT_F16));
+	two.thread_bytes_per_s = 8e9;
+	two.threads_bytes_per_s = 1e13;
+	two.threads_knee = 64;
+	four = two;
+	compute_set_threads(&four, 4); /* twice as fast, but for what is fixed */
+	ck_assert_uint_eq(four.threads, 4);
+	ck_assert_double_eq_tol(compute_head_ns(&four, &model, WEIGHT_F16),
+				(compute_head_ns(&two, &model, WEIGHT_F16) - 300) / 2 + 300, 1e-6);
+	ck_assert_double_eq_tol(
+		compute_attention_ns(&four, &model, WEIGHT_F32, 10) - two.attention_ns,
+		(compute_attention_ns(&two, &model, WEIGHT_F32, 10) - two.attention_ns) / 2, 1e-6);
+	two.threads_bytes_per_s = 16e9; /* all that there is, which two reach nearly */
+	four = two;
+	compute_set_threads(&four, 4);
+	ck_assert_double_eq_tol(compute_head_ns(&four, &model, WEIGHT_F16) /
+					compute_head_ns(&two, &model, WEIGHT_F16),
+				1, 0.02);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("dram and compute");
@@ -202,6 +232,7 @@ int main(void)
 	tcase_add_test(tcase, test_rows_of_a_dense_step_take_as_long_as_was_measured);
 	tcase_add_test(tcase, test_ffn_reads_both_matrices_of_the_rows_it_is_given);
 	tcase_add_test(tcase, test_the_head_reads_every_embedding_row);
+	tcase_add_test(tcase, test_more_threads_bring_what_the_profile_says);
 	tcase_add_test(tcase, test_arithmetic_bounds_what_bandwidth_does_not);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
