@@ -64,17 +64,28 @@ double flash_read_ns(const struct flash_params *flash, double read_bytes)
 	return interval_ns(flash, read_bytes, 1);
 }
 
+/* How much of what batches of batch_in_flight showed holds for n in flight: from 0 at n = 1 to 1. */
+static double batch_share(const struct flash_params *flash, double in_flight)
+{
+	if (flash->batch_in_flight <= 1)
+		return in_flight > 1 ? 1 : 0;
+	return fmin(log(in_flight) / log((double)flash->batch_in_flight), 1);
+}
+
 double flash_batch_factor(const struct flash_params *flash, double read_count, double read_bytes,
 			  double in_flight)
 {
-	double share;
-
-	if (!flash->batch_correction.size_count || in_flight <= 1)
+	if (!flash->batch_correction.size_count)
 		return 1;
-	share = flash->batch_in_flight > 1 ? log(in_flight) / log((double)flash->batch_in_flight)
-					   : 1;
 	return pow(flash_correction_at(&flash->batch_correction, read_bytes, read_count),
-		   fmin(share, 1));
+		   batch_share(flash, in_flight));
+}
+
+double flash_computing_factor(const struct flash_params *flash, double in_flight)
+{
+	if (!(flash->computing_slowdown > 0))
+		return 1;
+	return pow(flash->computing_slowdown, batch_share(flash, in_flight));
 }
 
 /* The device in its simplest exact case (fixed latency, one fixed bottleneck, n reads kept in

@@ -55,6 +55,10 @@ uint32_t flash_gap_slots(const struct flash_params *flash, uint64_t slot_bytes, 
 double flash_batch_factor(const struct flash_params *flash, double read_count, double read_bytes,
 			  double in_flight);
 
+/* How many times as long a step's reads take beside kernels: computing_slowdown, less the further n is below
+ * batch_in_flight, as above; 1 where it was not measured. */
+double flash_computing_factor(const struct flash_params *flash, double in_flight);
+
 /* Figures a user can act on.  n* = (s + b/B1) / D(b): reads in flight that saturate the device. */
 double flash_saturation_in_flight(const struct flash_params *flash, double read_bytes);
 /* h BM: the read size whose transfer costs what its request costs. */

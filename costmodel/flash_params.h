@@ -8,6 +8,7 @@ F64(size_norm, DIM_NONE, 1, 64, "2", "r: how the request cap and the bandwidth c
 F64(knee, DIM_NONE, 0.5, 64, "4", "q: how sharply latency bound turns into bottleneck; large is a roofline")
 F64(batch_ns, DIM_TIME, 0, 1e9, "0ns", "fixed cost of one batch: submission of the first read to wake-up after the last")
 F64(crowd_ns, DIM_TIME, 0, 1e9, "0ns", "further cost of each read of a batch's first round but one: reads that are all in flight at once meet in the device")
+F64(computing_slowdown, DIM_NONE, 0, 10, "0", "how many times as long a step's reads take while kernels run (overlap pipeline); 0: not measured, as long")
 U64(batch_in_flight, DIM_COUNT, 0, 65536, "0", "reads in flight that batch_correction was measured with")
 F64(batch_spread_ns, DIM_TIME, 0, 1e10, "0ns", "tail: standard deviation of a batch's time, stalls apart (tail.h)")
 F64(stall_frac, DIM_FRAC, 0, 1, "0", "tail: share of reads that stall")

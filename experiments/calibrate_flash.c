@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIZES_MOST = 20, DEPTHS_MOST = 8, POLICY_IN_FLIGHT = 32 };
+enum { SIZES_MOST = 20, DEPTHS_MOST = 8 };
 enum { OWN_SHARE = 3 }; /* visits a pass */
 enum { SIZE_LEAST = 4096, SIZE_MOST = 1 << 20, PIECE_BATCH_MOST = 64 << 10, SIDE_BATCH = 64 };
 /* Half the width of a mean's 95 % interval at which a cell is done: so 3 % is the whole of it. */

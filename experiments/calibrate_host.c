@@ -5,6 +5,7 @@
 #include "compute.h"
 #include "cores.h"
 #include "dram.h"
+#include "flash.h"
 #include "linear_fit.h"
 #include "order.h"
 
@@ -252,6 +253,35 @@ static void fit_store_beside(struct calibration *c, const struct model *model,
 	c->device.dram.reading_slowdown = fmin(fmax(order_median(ratios, count), 1), 10);
 }
 
+/* The median over sparse steps of how many times as long their reads took as batches of the sweep; 0 without such
+ * steps. */
+static double reads_over_sweep(const struct calibration *c, uint64_t row_stride, bool pipelined)
+{
+	double ratios[PROBE_STEPS];
+	size_t count = 0;
+
+	for (unsigned i = 0; i < c->host.count; i++) {
+		const struct probe_step *step = &c->host.steps[i];
+
+		if (step->kind == STEP_FFN && !step->dense && step->pipelined == pipelined &&
+		    step->loaded > 0 && step->io_ns > 0)
+			ratios[count++] =
+				step->io_ns / flash_batch_ns(&c->device.flash, step->loaded,
+							     row_stride, POLICY_IN_FLIGHT);
+	}
+	return count ? order_median(ratios, count) : 0;
+}
+
+/* Reads beside kernels, over the engine's own without: both were measured in turns, so that what the device has
+ * become since the sweep is in neither. */
+static double computing_slowdown(const struct calibration *c, uint64_t row_stride)
+{
+	double alone = reads_over_sweep(c, row_stride, false);
+	double beside = reads_over_sweep(c, row_stride, true);
+
+	return alone > 0 && beside > 0 ? fmin(fmax(beside / alone, 1), 10) : 0;
+}
+
 static bool has_steps(const struct calibration *c, enum step_kind kind)
 {
 	for (unsigned i = 0; i < c->host.count; i++)
@@ -329,6 +359,8 @@ int calibrate_host(struct calibration *c, double seconds, struct err *err)
 	if (fit_compute_beside(c, model, own, err))
 		return err->code;
 	fit_store_beside(c, model, own);
+	c->device.flash.computing_slowdown =
+		computing_slowdown(c, model_row_stride(model, own, REGION_BUNDLE));
 	c->device.compute.spread_frac = c->host.jitter.spread_frac;
 	c->device.compute.hiccup_rate_per_s = c->host.jitter.hiccup_rate_per_s;
 	c->device.compute.hiccup_ns = c->host.jitter.hiccup_ns;

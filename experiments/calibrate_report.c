@@ -153,8 +153,9 @@ static void write_step_checks(FILE *out, const struct calibration *c)
 				(unsigned long long)rows, (unsigned long long)step->loaded,
 				step->dense ? "true" : "false");
 		if (step->pipelined)
-			fprintf(out, ", group_bytes: %llu, io: %.6gns, io_wait: %.6gns",
-				(unsigned long long)step->group_bytes, step->io_ns,
+			fprintf(out, ", group_bytes: %llu", (unsigned long long)step->group_bytes);
+		if (step->io_ns > 0)
+			fprintf(out, ", io: %.6gns, io_wait: %.6gns", step->io_ns,
 				step->io_wait_ns);
 		fprintf(out, ", mem: %.6gns, compute: %.6gns", step->mem_ns, step->compute_ns);
 		if (step->kind == STEP_FFN && !step->pipelined)
@@ -387,8 +388,12 @@ static void print_tail(FILE *out, const struct device *device)
 {
 	char a[32], b[32], d[32];
 
-	fprintf(out, "beside    reads: kernels take %.2f, copies %.2f times as long; %s a group\n",
+	fprintf(out,
+		"beside    reads: kernels take %.2f, copies %.2f times as long; kernels: reads "
+		"take "
+		"%.2f times as long; %s a group\n",
 		device->compute.reading_slowdown, device->dram.reading_slowdown,
+		device->flash.computing_slowdown,
 		unit_human(a, sizeof(a), device->compute.group_ns, DIM_TIME));
 	fprintf(out,
 		"tail      %.3f %% of reads stall for %s on average; a batch scatters by %s; "

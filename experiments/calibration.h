@@ -10,6 +10,8 @@
 #include "saturation.h"
 
 enum { CALIBRATION_CELLS = 256, CALIBRATION_BATCHES = 64 };
+/* The deepest column, and what the engine's own policies read with (policy_params.h). */
+enum { POLICY_IN_FLIGHT = 32 };
 
 /* How well batches of one cell are met. */
 struct batch_check {

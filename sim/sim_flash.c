@@ -75,8 +75,11 @@ const struct sim_read_cost *sim_flash_cost(struct sim_flash *flash, uint64_t byt
 
 double sim_flash_factor(const struct sim_flash *flash, double read_count, double read_bytes)
 {
-	return flash_batch_factor(flash->options.params, read_count, read_bytes,
-				  flash->options.in_flight);
+	const struct sim_flash_options *o = &flash->options;
+	double factor = flash_batch_factor(o->params, read_count, read_bytes, o->in_flight);
+
+	return o->beside_kernels ? factor * flash_computing_factor(o->params, o->in_flight)
+				 : factor;
 }
 
 void sim_flash_span(const struct sim_flash *flash, const struct plan *plan, double begin_ns,

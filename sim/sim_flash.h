@@ -39,6 +39,7 @@ struct sim_flash_options {
 	unsigned in_flight;		   /* reads outstanding at most, > 0 */
 	enum sim_level level;
 	enum sim_units units; /* level events */
+	bool beside_kernels;  /* kernels run while reads are in flight (overlap pipeline) */
 };
 
 /* A plan's reads from submission to the last completion.  Zeroed before its first use; its memory is
@@ -105,7 +106,7 @@ void sim_flash_rebase(struct sim_flash *flash, double ns);
 /* Little's law, and as many bytes out as in, over all that went through.  EPROTO with both figures. */
 MUST_CHECK int sim_flash_check(const struct sim_flash *flash, struct err *err);
 
-/* For the levels: what a batch's every time is multiplied by (flash_batch_factor()). */
+/* For the levels: what a batch's every time is multiplied by (flash_batch_factor(), flash_computing_factor()). */
 double sim_flash_factor(const struct sim_flash *flash, double read_count, double read_bytes);
 const struct sim_read_cost *sim_flash_cost(struct sim_flash *flash, uint64_t bytes);
 void sim_flash_span(const struct sim_flash *flash, const struct plan *plan, double begin_ns,

@@ -20,6 +20,7 @@ int sim_world_open(struct sim_world **out, const struct sim_options *options, st
 		.in_flight = (unsigned)options->config->in_flight,
 		.level = options->level,
 		.units = options->units,
+		.beside_kernels = options->config->overlap == OVERLAP_PIPELINE,
 	};
 
 	assert(options->device && options->model && options->config);

@@ -83,12 +83,36 @@ END_TEST
 
 START_TEST(test_no_parameter_makes_the_form_overflow)
 {
-	struct flash_params flash = {0, 1e3, 1, 1e3, 64, 64, 0, 0, 0, 0, 0, 0, {0}, {0}};
+	struct flash_params flash = {.stream_bytes_per_s = 1e3,
+				     .request_rate_per_s = 1,
+				     .peak_bytes_per_s = 1e3,
+				     .size_norm = 64,
+				     .knee = 64};
 
 	ck_assert_double_gt(flash_reads_per_s(&flash, 1e12, 65536), 0);
-	flash = (struct flash_params){1e9, 1e13, 1e9, 1e13, 64, 64, 0, 0, 0, 0, 0, 0, {0}, {0}};
+	flash = (struct flash_params){.latency_ns = 1e9,
+				      .stream_bytes_per_s = 1e13,
+				      .request_rate_per_s = 1e9,
+				      .peak_bytes_per_s = 1e13,
+				      .size_norm = 64,
+				      .knee = 64};
 	ck_assert(isfinite(flash_reads_per_s(&flash, 1, 1)));
 	ck_assert(isfinite(flash_batch_ns(&flash, UINT64_MAX, 1, 1)));
+}
+END_TEST
+
+START_TEST(test_reads_beside_kernels_are_slowed_down_as_batches_are)
+{
+	struct flash_params flash = sample;
+
+	ck_assert_double_eq(flash_computing_factor(&flash, 32), 1); /* not measured */
+	flash.computing_slowdown = 1.3;
+	flash.batch_in_flight = 32;
+	ck_assert_double_eq_tol(flash_computing_factor(&flash, 32), 1.3, 1e-12);
+	ck_assert_double_eq_tol(flash_computing_factor(&flash, 64), 1.3, 1e-12);
+	ck_assert_double_eq_tol(flash_computing_factor(&flash, 1), 1, 1e-12);
+	ck_assert_double_gt(flash_computing_factor(&flash, 8), 1.1);
+	ck_assert_double_lt(flash_computing_factor(&flash, 8), 1.3);
 }
 END_TEST
 
@@ -208,7 +232,12 @@ START_TEST(test_a_batch_is_exact_in_one_round_or_when_saturated_and_fair_otherwi
 	size_t judged = 0;
 	/* 64: as sharp as the form can be; 512 bytes cost next to nothing. */
 	struct flash_params flash = {
-		think + serve, 1e13, 1e9 / serve, 1e13, 64, 64, 0, 0, 0, 0, 0, 0, {0}, {0},
+		.latency_ns = think + serve,
+		.stream_bytes_per_s = 1e13,
+		.request_rate_per_s = 1e9 / serve,
+		.peak_bytes_per_s = 1e13,
+		.size_norm = 64,
+		.knee = 64,
 	};
 
 	ck_assert_ptr_nonnull(done);
@@ -332,6 +361,7 @@ int main(void)
 	tcase_add_test(steady, test_throughput_tends_to_latency_bound_and_to_bottleneck);
 	tcase_add_test(steady, test_derived_figures_are_what_they_say);
 	tcase_add_test(steady, test_no_parameter_makes_the_form_overflow);
+	tcase_add_test(batch, test_reads_beside_kernels_are_slowed_down_as_batches_are);
 	tcase_add_test(batch, test_a_batch_of_nothing_is_free_and_of_one_is_one_latency);
 	tcase_add_test(batch, test_a_large_batch_runs_at_the_steady_rate);
 	tcase_add_test(batch,

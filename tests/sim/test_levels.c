@@ -410,6 +410,44 @@ START_TEST(test_reads_that_meet_in_a_unit_wait)
 }
 END_TEST
 
+/* All of a batch, and every arrival in it. */
+START_TEST(test_kernels_beside_them_stretch_reads_at_every_level)
+{
+	struct flash_params slow = m1_max;
+	struct read_class class;
+	const struct plan plan = plan_of(16384, 100, &class);
+
+	slow.computing_slowdown = 1.3;
+	slow.batch_in_flight = 32;
+	for (unsigned level = 0; level < 3; level++)
+		for (unsigned beside = 0; beside < 2; beside++) {
+			struct sim_flash_options options = {.params = &m1_max,
+							    .in_flight = 32,
+							    .level = (enum sim_level)level,
+							    .beside_kernels = beside};
+			double factor = beside ? 1.3 : 1;
+			struct sim_flash flash, slowed;
+			struct sim_reads reads, stretched;
+			struct err err = {0};
+
+			ck_assert(!sim_flash_open(&flash, &options, &err));
+			options.params = &slow;
+			ck_assert(!sim_flash_open(&slowed, &options, &err));
+			reads = served(&flash, &plan, 0);
+			stretched = served(&slowed, &plan, 0);
+			ck_assert_double_eq_tol(stretched.end_ns / reads.end_ns, factor, 1e-9);
+			for (unsigned i = 0; i < 100; i++)
+				ck_assert_double_eq_tol(stretched.arrived_ns[i] /
+								reads.arrived_ns[i],
+							factor, 1e-9);
+			sim_reads_fini(&reads);
+			sim_reads_fini(&stretched);
+			sim_flash_close(&flash);
+			sim_flash_close(&slowed);
+		}
+}
+END_TEST
+
 START_TEST(test_the_recursion_grows_with_reads_and_falls_with_width)
 {
 	for (uint64_t count = 1; count < 300; count += 7)
@@ -492,6 +530,7 @@ int main(void)
 	tcase_add_test(tcase, test_batches_overlap_where_the_level_has_events);
 	tcase_add_test(tcase, test_reads_that_meet_in_a_unit_wait);
 	tcase_add_test(tcase, test_a_clock_that_goes_back_changes_no_batch);
+	tcase_add_test(tcase, test_kernels_beside_them_stretch_reads_at_every_level);
 	tcase_add_test(tcase, test_the_recursion_grows_with_reads_and_falls_with_width);
 	tcase_add_test(tcase, test_forgotten_sizes_are_found_again);
 	srunner_run_all(runner, CK_NORMAL);
