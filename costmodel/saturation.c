@@ -2,7 +2,6 @@
 /* saturation.c - threads that share memory, by the flash form at one size: reads in flight are threads */
 #include "saturation.h"
 
-#include "flash.h"
 #include "flash_fit.h"
 
 #include <errno.h>
