@@ -12,7 +12,8 @@ static double fresh_rate(const struct dram_params *dram)
 
 double dram_step_ns(const struct dram_params *dram, const struct store_work *work)
 {
-	return (double)work->append_bytes / dram->append_bytes_per_s * 1e9 +
+	return (double)work->step_count * dram->step_ns +
+	       (double)work->append_bytes / dram->append_bytes_per_s * 1e9 +
 	       (double)work->append_rows * dram->append_row_ns +
 	       (double)work->move_bytes / dram->move_bytes_per_s * 1e9 +
 	       (double)work->fresh_bytes / fresh_rate(dram) * 1e9 +

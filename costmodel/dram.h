@@ -9,9 +9,10 @@
 
 /* What one step asks of the store of one layer. */
 struct store_work {
-	uint64_t neuron_count; /* of the layer: length of the scan; 0 when nothing is decided */
+	uint64_t step_count;   /* decided */
+	uint64_t neuron_count; /* of the layer: length of the scan; 0 when no rows are decided on */
 	uint64_t append_rows;
-	uint64_t append_bytes; /* copied from read buffers into rows */
+	uint64_t append_bytes; /* copied from read buffers into rows; 0 where reads land in them */
 	uint64_t delete_rows;
 	uint64_t move_bytes;  /* rows copied inside the store */
 	uint64_t fresh_bytes; /* rows copied into newly allocated memory */

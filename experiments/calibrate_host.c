@@ -12,20 +12,31 @@
 #include <errno.h>
 #include <math.h>
 
-enum { STORE_TERMS = 3 };
+enum { STORE_TERMS = 4 };
 
-/* The store's costs are columns of one sum; what attention's step pays for deciding comes once a
- * layer too. */
+static double median_mem_ns(const struct calibration *c, enum step_kind kind)
+{
+	double values[PROBE_STEPS];
+	size_t count = 0;
+
+	for (unsigned i = 0; i < c->host.count; i++)
+		if (c->host.steps[i].kind == kind)
+			values[count++] = c->host.steps[i].mem_ns;
+	return count ? order_median(values, count) : 0;
+}
+
+/* The store's costs are columns of one sum, over what any step's decision costs: attention's, which has no rows. */
 static int fit_store(struct calibration *c, const struct model *model, enum weight_type weights,
 		     struct err *err)
 {
-	double x[PROBE_STEPS * STORE_TERMS], y[PROBE_STEPS], costs[STORE_TERMS];
+	double x[PROBE_STEPS * STORE_TERMS], y[PROBE_STEPS], base[PROBE_STEPS], costs[STORE_TERMS];
 	double row_bytes = (double)model_row_bytes(model, weights, REGION_BUNDLE);
+	double step_ns = median_mem_ns(c, STEP_ATTENTION);
 	size_t count = 0;
 
 	for (unsigned i = 0; i < c->host.count; i++) {
 		const struct probe_step *step = &c->host.steps[i];
-		/* Rows that land in holes are not copied: what is left is deciding. */
+		/* Rows that land in holes are not copied: what is left is deciding and placing. */
 		double appended =
 			step->store == STORE_FILL_HOLE ? 0 : (double)step->loaded * row_bytes;
 
@@ -35,14 +46,18 @@ static int fit_store(struct calibration *c, const struct model *model, enum weig
 		x[count * STORE_TERMS] = (double)model->d_ffn;
 		x[count * STORE_TERMS + 1] = appended;
 		x[count * STORE_TERMS + 2] = fmax(0, (double)step->moved_bytes - appended);
+		x[count * STORE_TERMS + 3] = (double)step->loaded;
+		base[count] = fmin(step_ns, step->mem_ns);
 		y[count++] = step->mem_ns;
 	}
-	if (linear_fit(costs, &c->store_error_frac, x, y, count, STORE_TERMS, err))
+	if (linear_fit_over(costs, &c->store_error_frac, x, y, base, count, STORE_TERMS, err))
 		return err_where(err, "store");
 	/* A cost too small to be seen is a bandwidth that never binds: the largest that the profile
 	 * takes. */
 	c->device.dram = (struct dram_params){
+		.step_ns = step_ns,
 		.append_bytes_per_s = fmin(1e9 / costs[1], 1e13),
+		.append_row_ns = costs[3],
 		.move_bytes_per_s = fmin(1e9 / costs[2], 1e13),
 		.scan_neuron_ns = costs[0],
 		.reading_slowdown = 1,
@@ -58,11 +73,14 @@ static void fit_fresh(struct calibration *c, const struct model *model)
 
 	for (unsigned i = 0; i < c->host.count; i++) {
 		const struct probe_step *step = &c->host.steps[i];
-		double scan_ns = (double)model->d_ffn * c->device.dram.scan_neuron_ns;
+		const struct store_work other = {
+			.step_count = 1, .neuron_count = model->d_ffn, .append_rows = step->loaded};
+		double other_ns = dram_step_ns(&c->device.dram, &other);
 
 		if (step->kind == STEP_FFN && step->store == STORE_REALLOC &&
-		    step->mem_ns > scan_ns)
-			rates[count++] = 1e9 * (double)step->moved_bytes / (step->mem_ns - scan_ns);
+		    step->mem_ns > other_ns)
+			rates[count++] =
+				1e9 * (double)step->moved_bytes / (step->mem_ns - other_ns);
 	}
 	if (count > 0)
 		c->device.dram.fresh_bytes_per_s = fmin(order_median(rates, count), 1e13);
@@ -80,7 +98,7 @@ static double attention_ns_at(const struct calibration *c, bool longest, uint64_
 			*ctx = c->host.steps[i].ctx;
 	for (unsigned i = 0; i < c->host.count; i++)
 		if (c->host.steps[i].kind == STEP_ATTENTION && c->host.steps[i].ctx == *ctx)
-			values[count++] = c->host.steps[i].compute_ns + c->host.steps[i].mem_ns;
+			values[count++] = c->host.steps[i].compute_ns;
 	return order_median(values, count);
 }
 
@@ -91,7 +109,7 @@ static double head_ns(const struct calibration *c)
 
 	for (unsigned i = 0; i < c->host.count; i++)
 		if (c->host.steps[i].kind == STEP_HEAD)
-			values[count++] = c->host.steps[i].compute_ns + c->host.steps[i].mem_ns;
+			values[count++] = c->host.steps[i].compute_ns;
 	return order_median(values, count);
 }
 
@@ -238,7 +256,8 @@ static void fit_store_beside(struct calibration *c, const struct model *model,
 	for (unsigned i = 0; i < c->host.count; i++) {
 		const struct probe_step *step = &c->host.steps[i];
 		double share = share_beside(step), alone;
-		struct store_work work = {.neuron_count = model->d_ffn,
+		struct store_work work = {.step_count = 1,
+					  .neuron_count = model->d_ffn,
 					  .append_rows = step->loaded,
 					  .append_bytes = step->loaded * (uint64_t)row_bytes,
 					  .delete_rows = step->evicted};

@@ -42,6 +42,7 @@ static double fill_hole_moves(const struct plan *plan)
 struct store_work sim_store_begin(const struct sim_world *sim, const struct plan *plan)
 {
 	struct store_work work = {
+		.step_count = 1,
 		.neuron_count = plan->neuron_total,
 		.delete_rows = plan->evict_count,
 	};

@@ -119,6 +119,7 @@ static int sim_token_end(void *world, uint64_t *total_ns, struct err *err)
 static struct store_work work_sum(const struct store_work *a, const struct store_work *b)
 {
 	return (struct store_work){
+		.step_count = a->step_count + b->step_count,
 		.neuron_count = a->neuron_count + b->neuron_count,
 		.append_rows = a->append_rows + b->append_rows,
 		.append_bytes = a->append_bytes + b->append_bytes,
@@ -128,6 +129,20 @@ static struct store_work work_sum(const struct store_work *a, const struct store
 	};
 }
 
+static void store_work(struct sim_world *sim, const struct plan *plan,
+		       const struct store_work *work, struct step_cost *cost)
+{
+	const struct sim_part part = {
+		.plan = plan,
+		.track = TRACK_MEMORY,
+		.bytes = work->append_bytes + work->move_bytes + work->fresh_bytes,
+	};
+	double ns = dram_step_ns(&sim->options.device->dram, work);
+
+	cost->moved_bytes += part.bytes;
+	cost->mem_ns += sim_work(sim, sim->now_ns + ns, &part);
+}
+
 /* All that a step does to its store, at once. */
 static void store_at_once(struct sim_world *sim, const struct plan *plan, struct step_cost *cost)
 {
@@ -135,15 +150,8 @@ static void store_at_once(struct sim_world *sim, const struct plan *plan, struct
 	const struct store_work append = sim_store_append(
 		sim, plan, plan->resident_before - plan->evict_count, plan->load_count);
 	const struct store_work work = work_sum(&begin, &append);
-	const struct sim_part part = {
-		.plan = plan,
-		.track = TRACK_MEMORY,
-		.bytes = work.append_bytes + work.move_bytes + work.fresh_bytes,
-	};
-	double ns = dram_step_ns(&sim->options.device->dram, &work);
 
-	cost->moved_bytes += part.bytes;
-	cost->mem_ns += sim_work(sim, sim->now_ns + ns, &part);
+	store_work(sim, plan, &work, cost);
 }
 
 static struct sim_batch *batch_free(struct sim_world *sim)
@@ -172,7 +180,9 @@ static int sim_submit(void *world, const struct plan *plan, uint64_t *ticket, st
 			       "world sim: more than %d batches submitted and not computed",
 			       TICKETS);
 	batch->cost = (struct step_cost){0};
-	if (sim_store_is_direct(sim, plan))
+	if (plan->demand.dense && sim->options.device->dram.step_ns > 0)
+		store_work(sim, plan, &(struct store_work){.step_count = 1}, &batch->cost);
+	else if (sim_store_is_direct(sim, plan))
 		store_at_once(sim, plan, &batch->cost);
 	batch->reads.wants_arrivals = sim->options.config->overlap == OVERLAP_PIPELINE;
 	if (sim_flash_submit(&sim->flash, &batch->reads, plan, sim->now_ns, err))

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 static const struct dram_params dram = {
+	.step_ns = 250,
 	.append_bytes_per_s = 8e9,
 	.append_row_ns = 10,
 	.move_bytes_per_s = 4e9,
@@ -22,12 +23,13 @@ static const struct {
 	struct store_work work;
 	double ns;
 } steps[] = {
-	{"nothing to do is free", {0, 0, 0, 0, 0, 0}, 0},
-	{"deciding costs a pass over the layer", {1000, 0, 0, 0, 0, 0}, 500},
-	{"appended bytes and rows", {0, 100, 80000, 0, 0, 0}, 100 * 10 + 10000},
-	{"moved bytes and deleted rows", {0, 0, 0, 20, 4000, 0}, 20 * 5 + 1000},
-	{"new memory has a pace of its own", {0, 0, 0, 0, 0, 4000}, 2000},
-	{"all of it adds", {1000, 100, 80000, 20, 4000, 4000}, 500 + 11000 + 1100 + 2000},
+	{"nothing to do is free", {0, 0, 0, 0, 0, 0, 0}, 0},
+	{"a step costs something whatever it does", {1, 0, 0, 0, 0, 0, 0}, 250},
+	{"deciding costs a pass over the layer", {0, 1000, 0, 0, 0, 0, 0}, 500},
+	{"appended bytes and rows", {0, 0, 100, 80000, 0, 0, 0}, 100 * 10 + 10000},
+	{"moved bytes and deleted rows", {0, 0, 0, 0, 20, 4000, 0}, 20 * 5 + 1000},
+	{"new memory has a pace of its own", {0, 0, 0, 0, 0, 0, 4000}, 2000},
+	{"all of it adds", {1, 1000, 100, 80000, 20, 4000, 4000}, 250 + 500 + 11000 + 1100 + 2000},
 };
 
 START_TEST(test_a_store_step_is_the_sum_of_its_parts)
