@@ -109,7 +109,7 @@ void compare_rank(struct comparison_summary *summary, const struct comparison *p
 			continue;
 		best = best_rival(pairs, count, &pairs[i], measured);
 		first = best_rival(pairs, count, &pairs[i], predicted);
-		regret = measured(first) / measured(best) - 1;
+		regret = is_tie(first, best) ? 0 : measured(first) / measured(best) - 1;
 		if (!(summary->regret_frac >= regret))
 			summary->regret_frac = regret;
 		for (size_t j = i + 1; j < count; j++) {

@@ -179,7 +179,7 @@ static const struct {
 	 {10, 10.1, 19},
 	 3,
 	 1,
-	 0.01},
+	 0},
 	{"what is predicted equal widens the scale", /* 2 / sqrt(2 * 3) */
 	 {10, 10, 12},
 	 {10, 11, 12},
