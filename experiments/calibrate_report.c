@@ -97,28 +97,29 @@ static void write_points(FILE *out, const struct calibration *c)
 	}
 }
 
-static void write_intervals(FILE *out, const struct flash_fit *fit)
+static void write_interval(FILE *out, const char *name, bool identified, double low, double high)
 {
-	fprintf(out, "intervals:\n");
-	for (unsigned i = 0; i < FLASH_FIT_PARAMS; i++)
-		if (fit->identified[i])
-			fprintf(out, "  %s: [%.6g, %.6g]\n", flash_fit_names[i], fit->low[i],
-				fit->high[i]);
-		else
-			fprintf(out, "  %s: not identified\n", flash_fit_names[i]);
+	if (identified)
+		fprintf(out, "  %s: [%.6g, %.6g]\n", name, low, high);
+	else
+		fprintf(out, "  %s: not identified\n", name);
 }
 
-/* Of compute's parameters: only saturation over threads has intervals. */
-static void write_thread_intervals(FILE *out, const struct saturation *fit)
+/* Of flash's parameters and, of compute's, those of saturation over threads. */
+static void write_intervals(FILE *out, const struct calibration *c)
 {
 	static const char *const names[SATURATION_PARAMS] = {"thread_bytes_per_s",
 							     "threads_bytes_per_s", "threads_knee"};
+	const struct flash_fit *fit = calibration_fit(c);
+	const struct saturation *threads = &c->threads;
 
-	for (unsigned i = 0; i < SATURATION_PARAMS; i++)
-		if (fit->identified[i])
-			fprintf(out, "  %s: [%.6g, %.6g]\n", names[i], fit->low[i], fit->high[i]);
-		else
-			fprintf(out, "  %s: not identified\n", names[i]);
+	fprintf(out, "intervals:\n");
+	for (unsigned i = 0; i < FLASH_FIT_PARAMS; i++)
+		write_interval(out, flash_fit_names[i], fit->identified[i], fit->low[i],
+			       fit->high[i]);
+	for (unsigned i = 0; c->threads_known && i < SATURATION_PARAMS; i++)
+		write_interval(out, names[i], threads->identified[i], threads->low[i],
+			       threads->high[i]);
 }
 
 static void write_form_checks(FILE *out, const struct flash_choice *choice)
@@ -232,9 +233,7 @@ int calibration_write(const struct calibration *c, const char *path, struct err 
 	correction_write(file.stream, "batch_correction", &c->device.flash.batch_correction,
 			 "reads");
 	write_points(file.stream, c);
-	write_intervals(file.stream, calibration_fit(c));
-	if (c->threads_known)
-		write_thread_intervals(file.stream, &c->threads);
+	write_intervals(file.stream, c);
 	samples_write(file.stream, calibration_fit(c));
 	write_checks(file.stream, c);
 	(void)!newfile_commit(&file, err);
@@ -390,8 +389,7 @@ static void print_tail(FILE *out, const struct device *device)
 
 	fprintf(out,
 		"beside    reads: kernels take %.2f, copies %.2f times as long; kernels: reads "
-		"take "
-		"%.2f times as long; %s a group\n",
+		"take %.2f times as long; %s a group\n",
 		device->compute.reading_slowdown, device->dram.reading_slowdown,
 		device->flash.computing_slowdown,
 		unit_human(a, sizeof(a), device->compute.group_ns, DIM_TIME));

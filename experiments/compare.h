@@ -18,9 +18,9 @@
  *              least ten tokens lie beyond it: 20, 200 and 1,000 pooled tokens.
  * ranking      two policies closer than the larger of their noise floors are not ranked; Kendall's tau-b over
  *              policies within 2 x of the best of their rivals; regret: what the predicted best measures over
- *              the best measured, less 1 (0 where the two are not ranked), the worst of all.  Rivals are trials of one group (experiment, model,
- *              device profile and target) that read from flash at all, or that all do not: a model that stays
- *              in DRAM is no choice where DRAM is short.
+ *              the best measured, less 1 (0 where the two are not ranked), the worst of all.  Rivals are
+ *              trials of one group (experiment, model, device profile and target) that read from flash at
+ *              all, or that all do not: a model that stays in DRAM is no choice where DRAM is short.
  * covered      the measurement's and the forecast's intervals (total_ns_low .. total_ns_high) have a value
  *              in common. */
 #ifndef FLASH_COMPARE_H
