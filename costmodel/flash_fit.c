@@ -335,12 +335,13 @@ static double half_width(const struct flash_fit *fit, unsigned p)
 }
 
 /* A product's relative uncertainty, from those of P and of the parameter that it is tied to. */
-static void untie(struct flash_fit *fit, double value, unsigned p, double parallel, double other)
+static void untie(struct flash_fit *fit, const struct fit_problem *problem, double value,
+		  unsigned p, double parallel, double other)
 {
 	double half = sqrt(parallel * parallel + other * other);
 
-	fit->low[p] = value * exp(-half);
-	fit->high[p] = value * exp(half);
+	fit->low[p] = tied_value(problem, p, value * exp(-half));
+	fit->high[p] = tied_value(problem, p, value * exp(half));
 }
 
 static void untie_intervals(struct flash_fit *fit, const struct fitting *f, const double *values)
@@ -349,8 +350,8 @@ static void untie_intervals(struct flash_fit *fit, const struct fitting *f, cons
 
 	if (f->problem.tie != FLASH_TIE_PARALLEL)
 		return;
-	untie(fit, values[P_RATE], P_RATE, parallel, half_width(fit, P_LATENCY));
-	untie(fit, values[P_PEAK], P_PEAK, parallel, half_width(fit, P_STREAM));
+	untie(fit, &f->problem, values[P_RATE], P_RATE, parallel, half_width(fit, P_LATENCY));
+	untie(fit, &f->problem, values[P_PEAK], P_PEAK, parallel, half_width(fit, P_STREAM));
 }
 
 /* Akaike's criterion for few points; the scatter counts as one more parameter. */
@@ -426,8 +427,10 @@ static int problem_init(struct fit_problem *problem, const struct flash_fit_opti
 		double value = options->fixed[p];
 
 		assert(row != NULL);
-		problem->low[p] = fmax(row->min, LEAST); /* its logarithm is taken */
-		problem->high[p] = row->max;
+		problem->least[p] = fmax(row->min, LEAST); /* its logarithm is taken */
+		problem->most[p] = row->max;
+		problem->low[p] = problem->least[p];
+		problem->high[p] = problem->most[p];
 		if (options->tie == FLASH_TIE_PARALLEL && p == P_PEAK)
 			continue;
 		if (isnan(value) || value == 0) {

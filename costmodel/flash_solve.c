@@ -52,6 +52,11 @@ static double variable_of(const struct fit_problem *problem, size_t param, doubl
 	return log(place / (1 - place));
 }
 
+double tied_value(const struct fit_problem *problem, size_t param, double product)
+{
+	return fmin(fmax(product, problem->least[param]), problem->most[param]);
+}
+
 void fit_params(const struct fit_problem *problem, const double *u, double *values)
 {
 	memcpy(values, problem->fixed, sizeof(problem->fixed));
@@ -60,8 +65,8 @@ void fit_params(const struct fit_problem *problem, const double *u, double *valu
 	if (problem->tie == FLASH_TIE_PARALLEL) {
 		double parallel = values[P_RATE];
 
-		values[P_RATE] = parallel / values[P_LATENCY] * 1e9;
-		values[P_PEAK] = parallel * values[P_STREAM];
+		values[P_RATE] = tied_value(problem, P_RATE, parallel / values[P_LATENCY] * 1e9);
+		values[P_PEAK] = tied_value(problem, P_PEAK, parallel * values[P_STREAM]);
 	}
 }
 
@@ -124,9 +129,18 @@ static double log_interval(const double *values, const struct fit_row *row, doub
 	return all.value;
 }
 
-/* 1/h = P/s and BM = P B1: derivatives by ln s, ln B1 and ln P. */
-static void tie_derivatives(double *by)
+static bool is_at_end(const struct fit_problem *problem, size_t param, double value)
 {
+	return value <= problem->least[param] || value >= problem->most[param];
+}
+
+/* 1/h = P/s and BM = P B1: derivatives by ln s, ln B1 and ln P.  A product at an end of its range
+ * stays there. */
+static void tie_derivatives(const struct fit_problem *problem, const double *values, double *by)
+{
+	for (size_t p = P_RATE; p <= P_PEAK; p++)
+		if (is_at_end(problem, p, values[p]))
+			by[p] = 0;
 	by[P_LATENCY] -= by[P_RATE];
 	by[P_STREAM] += by[P_PEAK];
 	by[P_RATE] += by[P_PEAK];
@@ -161,7 +175,7 @@ static int jacobian(const gsl_vector *x, void *data, gsl_matrix *jac)
 
 		log_interval(values, row, by);
 		if (problem->tie == FLASH_TIE_PARALLEL)
-			tie_derivatives(by);
+			tie_derivatives(problem, values, by);
 		for (size_t j = 0; j < problem->free_count; j++) {
 			size_t param = problem->param[j];
 

@@ -21,8 +21,9 @@ struct fit_problem {
 	const struct fit_row *rows;
 	size_t row_count;
 	enum flash_tie tie;
-	double fixed[FLASH_FIT_PARAMS];			      /* 0 = free */
-	double low[FLASH_FIT_PARAMS], high[FLASH_FIT_PARAMS]; /* as a profile accepts */
+	double fixed[FLASH_FIT_PARAMS];				/* 0 = free */
+	double least[FLASH_FIT_PARAMS], most[FLASH_FIT_PARAMS]; /* as a profile accepts */
+	double low[FLASH_FIT_PARAMS], high[FLASH_FIT_PARAMS]; /* the same, but those of P for 1/h */
 	size_t param[FLASH_FIT_PARAMS];			      /* of each free variable */
 	size_t free_count;
 	unsigned iterations; /* limit of one start */
@@ -42,6 +43,8 @@ struct fit_outcome {
 
 /* The value that a free variable stands for, within its range (of P: before it is turned into 1/h). */
 double fit_value(const struct fit_problem *problem, size_t param, double u);
+/* A product of tied parameters, within its own range. */
+double tied_value(const struct fit_problem *problem, size_t param, double product);
 /* Parameters in the order of flash_fit_names. */
 void fit_params(const struct fit_problem *problem, const double *u, double *values);
 void fit_flash(struct flash_params *flash, const double *values);

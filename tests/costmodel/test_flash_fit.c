@@ -168,28 +168,39 @@ START_TEST(test_what_the_sweep_cannot_tell_is_not_identified)
 }
 END_TEST
 
-/* Latency alone: nothing tells B1, which runs away; a profile must still accept it. */
+static void assert_accepted(const struct param *row, double value)
+{
+	ck_assert_msg(value >= row->min && value <= row->max, "%s: %g is outside [%g, %g]",
+		      row->name, value, row->min, row->max);
+}
+
+/* Latency alone: nothing tells B1, which runs away; a profile must still accept it, also where it
+ * is made of parameters that are tied, and in each of the resamplings. */
 START_TEST(test_what_runs_away_stays_where_a_profile_accepts_it)
 {
 	struct flash_params latency = truth;
 	struct flash_point points[POINTS_MAX];
-	struct flash_fit_options options = {.seed = 2, .bootstrap = 20};
+	struct flash_fit_options options = {.seed = 2, .bootstrap = 20, .tie = _i};
 	struct flash_fit fit;
 	size_t count;
 
 	latency.stream_bytes_per_s = 1e16;
-	latency.request_rate_per_s = 1e14;
+	latency.request_rate_per_s = _i == FLASH_TIE_PARALLEL ? 8 / 80e-6 : 1e14;
+	latency.peak_bytes_per_s = 1e16;
 	count = synthetic(points, &latency, 0.02, 19);
 	must_fit(&fit, points, count, &options);
-	ck_assert(!fit.identified[RATE] && !fit.identified[STREAM]);
+	ck_assert(!fit.identified[STREAM]);
+	ck_assert(_i == FLASH_TIE_PARALLEL || !fit.identified[RATE]);
+	ck_assert_uint_gt(fit.sample_count, 0);
 	for (int p = 0; p < FLASH_FIT_PARAMS; p++) {
 		const struct param *row = param_find(&flash_table, flash_fit_names[p]);
 
 		ck_assert_ptr_nonnull(row);
-		ck_assert_double_ge(value(&fit.flash, p), row->min);
-		ck_assert_double_le(value(&fit.flash, p), row->max);
-		ck_assert_double_le(fit.high[p], row->max);
+		assert_accepted(row, value(&fit.flash, p));
+		assert_accepted(row, fit.high[p]);
 		ck_assert_double_le(fit.low[p], fit.high[p]);
+		for (unsigned k = 0; k < fit.sample_count; k++)
+			assert_accepted(row, fit.samples[k][p]);
 	}
 }
 END_TEST
@@ -396,7 +407,8 @@ int main(void)
 	tcase_add_test(fits, test_the_bootstrap_only_widens);
 	tcase_add_test(fits, test_one_seed_gives_one_answer);
 	tcase_add_test(fits, test_what_the_sweep_cannot_tell_is_not_identified);
-	tcase_add_test(fits, test_what_runs_away_stays_where_a_profile_accepts_it);
+	tcase_add_loop_test(fits, test_what_runs_away_stays_where_a_profile_accepts_it,
+			    FLASH_TIE_NONE, FLASH_TIE_PARALLEL + 1);
 	tcase_add_test(fits, test_a_held_parameter_stays_and_the_others_follow);
 	tcase_add_test(fits, test_a_noisy_point_weighs_less);
 	tcase_add_test(fits, test_the_form_follows_mqsim_also_at_sizes_left_out);
