@@ -346,12 +346,12 @@ static void untie(struct flash_fit *fit, const struct fit_problem *problem, doub
 
 static void untie_intervals(struct flash_fit *fit, const struct fitting *f, const double *values)
 {
-	double parallel = half_width(fit, P_RATE);
+	double parallel = half_width(fit, FIT_RATE);
 
 	if (f->problem.tie != FLASH_TIE_PARALLEL)
 		return;
-	untie(fit, &f->problem, values[P_RATE], P_RATE, parallel, half_width(fit, P_LATENCY));
-	untie(fit, &f->problem, values[P_PEAK], P_PEAK, parallel, half_width(fit, P_STREAM));
+	untie(fit, &f->problem, values[FIT_RATE], FIT_RATE, parallel, half_width(fit, FIT_LATENCY));
+	untie(fit, &f->problem, values[FIT_PEAK], FIT_PEAK, parallel, half_width(fit, FIT_STREAM));
 }
 
 /* Akaike's criterion for few points; the scatter counts as one more parameter. */
@@ -431,7 +431,7 @@ static int problem_init(struct fit_problem *problem, const struct flash_fit_opti
 		problem->most[p] = row->max;
 		problem->low[p] = problem->least[p];
 		problem->high[p] = problem->most[p];
-		if (options->tie == FLASH_TIE_PARALLEL && p == P_PEAK)
+		if (options->tie == FLASH_TIE_PARALLEL && p == FIT_PEAK)
 			continue;
 		if (isnan(value) || value == 0) {
 			problem->param[problem->free_count++] = p;
@@ -443,9 +443,9 @@ static int problem_init(struct fit_problem *problem, const struct flash_fit_opti
 		problem->fixed[p] = value;
 	}
 	if (options->tie == FLASH_TIE_PARALLEL) {
-		assert(options->fixed[P_RATE] == 0 && options->fixed[P_PEAK] == 0);
-		problem->low[P_RATE] = 1;
-		problem->high[P_RATE] = PARALLEL_MOST;
+		assert(options->fixed[FIT_RATE] == 0 && options->fixed[FIT_PEAK] == 0);
+		problem->low[FIT_RATE] = 1;
+		problem->high[FIT_RATE] = PARALLEL_MOST;
 	}
 	return 0;
 }

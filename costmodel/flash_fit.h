@@ -18,7 +18,7 @@ struct flash_point {
 };
 
 /* The fitted parameters, in this order everywhere: s, B1, 1/h, BM, r, q. */
-enum { FLASH_FIT_PARAMS = 6 };
+enum { FIT_LATENCY, FIT_STREAM, FIT_RATE, FIT_PEAK, FIT_SIZE_NORM, FIT_KNEE, FLASH_FIT_PARAMS };
 extern const char *const flash_fit_names[FLASH_FIT_PARAMS]; /* = rows of flash_params.h */
 
 /* FLASH_TIE_PARALLEL: 1/h = P/s and BM = P B1, so that P (1 .. 65536, in the place of 1/h) is what is

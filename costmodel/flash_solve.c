@@ -24,7 +24,7 @@ double fit_value(const struct fit_problem *problem, size_t param, double u)
 {
 	double low = problem->low[param], high = problem->high[param], value;
 
-	if (param < P_SIZE_NORM)
+	if (param < FIT_SIZE_NORM)
 		value = exp(fmin(u, log(high)));
 	else
 		value = low * pow(high / low, 1 / (1 + exp(-u)));
@@ -37,7 +37,7 @@ static double slope_of(const struct fit_problem *problem, size_t param, double u
 	double low = problem->low[param], high = problem->high[param];
 	double place = 1 / (1 + exp(-u));
 
-	if (param < P_SIZE_NORM)
+	if (param < FIT_SIZE_NORM)
 		return u > log(low) && u < log(high) ? 1 : 0;
 	return fit_value(problem, param, u) * log(high / low) * place * (1 - place);
 }
@@ -46,7 +46,7 @@ static double variable_of(const struct fit_problem *problem, size_t param, doubl
 {
 	double low = problem->low[param], high = problem->high[param], place;
 
-	if (param < P_SIZE_NORM)
+	if (param < FIT_SIZE_NORM)
 		return log(fmin(fmax(value, 1.01 * low), 0.99 * high));
 	place = fmin(fmax(log(value / low) / log(high / low), 1e-4), 1 - 1e-4);
 	return log(place / (1 - place));
@@ -63,10 +63,11 @@ void fit_params(const struct fit_problem *problem, const double *u, double *valu
 	for (size_t j = 0; j < problem->free_count; j++)
 		values[problem->param[j]] = fit_value(problem, problem->param[j], u[j]);
 	if (problem->tie == FLASH_TIE_PARALLEL) {
-		double parallel = values[P_RATE];
+		double parallel = values[FIT_RATE];
 
-		values[P_RATE] = tied_value(problem, P_RATE, parallel / values[P_LATENCY] * 1e9);
-		values[P_PEAK] = tied_value(problem, P_PEAK, parallel * values[P_STREAM]);
+		values[FIT_RATE] =
+			tied_value(problem, FIT_RATE, parallel / values[FIT_LATENCY] * 1e9);
+		values[FIT_PEAK] = tied_value(problem, FIT_PEAK, parallel * values[FIT_STREAM]);
 	}
 }
 
@@ -82,12 +83,12 @@ static void params_at(const struct fit_problem *problem, const gsl_vector *x, do
 void fit_flash(struct flash_params *flash, const double *values)
 {
 	*flash = (struct flash_params){
-		.latency_ns = values[P_LATENCY],
-		.stream_bytes_per_s = values[P_STREAM],
-		.request_rate_per_s = values[P_RATE],
-		.peak_bytes_per_s = values[P_PEAK],
-		.size_norm = values[P_SIZE_NORM],
-		.knee = values[P_KNEE],
+		.latency_ns = values[FIT_LATENCY],
+		.stream_bytes_per_s = values[FIT_STREAM],
+		.request_rate_per_s = values[FIT_RATE],
+		.peak_bytes_per_s = values[FIT_PEAK],
+		.size_norm = values[FIT_SIZE_NORM],
+		.knee = values[FIT_KNEE],
 	};
 }
 /* --- the form and its derivatives --- */
@@ -112,20 +113,20 @@ static struct log_norm log_norm(double a, double b, double p)
  * q. */
 static double log_interval(const double *values, const struct fit_row *row, double *by)
 {
-	double transfer = row->bytes / values[P_STREAM] * 1e9;
-	double alone = values[P_LATENCY] + transfer;
+	double transfer = row->bytes / values[FIT_STREAM] * 1e9;
+	double alone = values[FIT_LATENCY] + transfer;
 	struct log_norm bottleneck =
-		log_norm(log(1e9 / values[P_RATE]), log(row->bytes / values[P_PEAK] * 1e9),
-			 values[P_SIZE_NORM]);
+		log_norm(log(1e9 / values[FIT_RATE]), log(row->bytes / values[FIT_PEAK] * 1e9),
+			 values[FIT_SIZE_NORM]);
 	struct log_norm all =
-		log_norm(log(alone / row->in_flight), bottleneck.value, values[P_KNEE]);
+		log_norm(log(alone / row->in_flight), bottleneck.value, values[FIT_KNEE]);
 
-	by[P_LATENCY] = all.by_a * values[P_LATENCY] / alone;
-	by[P_STREAM] = -all.by_a * transfer / alone;
-	by[P_RATE] = -(1 - all.by_a) * bottleneck.by_a;
-	by[P_PEAK] = -(1 - all.by_a) * (1 - bottleneck.by_a);
-	by[P_SIZE_NORM] = (1 - all.by_a) * bottleneck.by_p;
-	by[P_KNEE] = all.by_p;
+	by[FIT_LATENCY] = all.by_a * values[FIT_LATENCY] / alone;
+	by[FIT_STREAM] = -all.by_a * transfer / alone;
+	by[FIT_RATE] = -(1 - all.by_a) * bottleneck.by_a;
+	by[FIT_PEAK] = -(1 - all.by_a) * (1 - bottleneck.by_a);
+	by[FIT_SIZE_NORM] = (1 - all.by_a) * bottleneck.by_p;
+	by[FIT_KNEE] = all.by_p;
 	return all.value;
 }
 
@@ -138,12 +139,12 @@ static bool is_at_end(const struct fit_problem *problem, size_t param, double va
  * stays there. */
 static void tie_derivatives(const struct fit_problem *problem, const double *values, double *by)
 {
-	for (size_t p = P_RATE; p <= P_PEAK; p++)
+	for (size_t p = FIT_RATE; p <= FIT_PEAK; p++)
 		if (is_at_end(problem, p, values[p]))
 			by[p] = 0;
-	by[P_LATENCY] -= by[P_RATE];
-	by[P_STREAM] += by[P_PEAK];
-	by[P_RATE] += by[P_PEAK];
+	by[FIT_LATENCY] -= by[FIT_RATE];
+	by[FIT_STREAM] += by[FIT_PEAK];
+	by[FIT_RATE] += by[FIT_PEAK];
 }
 
 double fit_residual(const double *values, const struct fit_row *row)
@@ -256,14 +257,14 @@ static void guess(const struct fit_problem *problem, double *values)
 		latency = fmin(latency, alone);
 		stream = fmax(stream, row->bytes / alone * 1e9);
 	}
-	values[P_LATENCY] = latency;
-	values[P_STREAM] = 1.5 * stream;
-	values[P_RATE] = 1.2 * rate;
-	values[P_PEAK] = 1.1 * peak;
-	values[P_SIZE_NORM] = 2;
-	values[P_KNEE] = 3;
+	values[FIT_LATENCY] = latency;
+	values[FIT_STREAM] = 1.5 * stream;
+	values[FIT_RATE] = 1.2 * rate;
+	values[FIT_PEAK] = 1.1 * peak;
+	values[FIT_SIZE_NORM] = 2;
+	values[FIT_KNEE] = 3;
 	if (problem->tie == FLASH_TIE_PARALLEL)
-		values[P_RATE] = fmax(1, values[P_PEAK] / values[P_STREAM]);
+		values[FIT_RATE] = fmax(1, values[FIT_PEAK] / values[FIT_STREAM]);
 }
 
 /* The best of several jittered starts. */

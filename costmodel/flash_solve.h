@@ -5,9 +5,6 @@
 
 #include "flash_fit.h"
 
-/* Order of the parameters (flash_fit_names).  Under FORM_PARALLEL the place of 1/h is that of P. */
-enum { P_LATENCY, P_STREAM, P_RATE, P_PEAK, P_SIZE_NORM, P_KNEE };
-
 /* One point as the solver sees it. */
 struct fit_row {
 	double bytes, in_flight;

@@ -15,8 +15,6 @@
 #define NO_TRANSFER 1e13
 #define SHARP	    64
 
-enum { AT_LATENCY, AT_STREAM, AT_RATE, AT_PEAK, AT_SIZE_NORM, AT_KNEE }; /* flash_fit_names */
-
 static const double knees[] = {4, 2, 1, SHARP, 0 /* fitted */}, AICC_APART = 2;
 
 double saturation_rate(const double *params, double threads)
@@ -41,12 +39,12 @@ static void take(struct saturation *fit, const struct flash_fit *best)
 	*fit = (struct saturation){
 		.params = {rate_of_one(flash->latency_ns), UNIT_BYTES * flash->request_rate_per_s,
 			   flash->knee},
-		.low = {rate_of_one(best->high[AT_LATENCY]), UNIT_BYTES * best->low[AT_RATE],
-			best->low[AT_KNEE]},
-		.high = {rate_of_one(best->low[AT_LATENCY]), UNIT_BYTES * best->high[AT_RATE],
-			 best->high[AT_KNEE]},
-		.identified = {best->identified[AT_LATENCY], best->identified[AT_RATE],
-			       best->identified[AT_KNEE]},
+		.low = {rate_of_one(best->high[FIT_LATENCY]), UNIT_BYTES * best->low[FIT_RATE],
+			best->low[FIT_KNEE]},
+		.high = {rate_of_one(best->low[FIT_LATENCY]), UNIT_BYTES * best->high[FIT_RATE],
+			 best->high[FIT_KNEE]},
+		.identified = {best->identified[FIT_LATENCY], best->identified[FIT_RATE],
+			       best->identified[FIT_KNEE]},
 		.error_frac = best->error_frac,
 	};
 }
@@ -61,10 +59,10 @@ static int fit_points(struct saturation *fit, const struct flash_point *points, 
 	for (unsigned i = 0; i < sizeof(knees) / sizeof(knees[0]); i++) {
 		const struct flash_fit_options options = {
 			.robust = true,
-			.fixed = {[AT_STREAM] = NO_TRANSFER,
-				  [AT_PEAK] = NO_TRANSFER,
-				  [AT_SIZE_NORM] = SHARP,
-				  [AT_KNEE] = knees[i]},
+			.fixed = {[FIT_STREAM] = NO_TRANSFER,
+				  [FIT_PEAK] = NO_TRANSFER,
+				  [FIT_SIZE_NORM] = SHARP,
+				  [FIT_KNEE] = knees[i]},
 		};
 
 		if (flash_fit(&here, points, count, &options, &why))

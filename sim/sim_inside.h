@@ -59,6 +59,9 @@ uint64_t sim_work(struct sim_world *sim, double end_ns, const struct sim_part *p
 struct store_work sim_store_begin(const struct sim_world *sim, const struct plan *plan);
 struct store_work sim_store_append(const struct sim_world *sim, const struct plan *plan,
 				   uint64_t before, uint64_t rows);
+/* Booked as memory management from now on to 'end_ns'. */
+void sim_store_work(struct sim_world *sim, const struct plan *plan, const struct store_work *work,
+		    double end_ns, struct step_cost *cost);
 /* Reads go straight to their rows, so that these are chosen before the reads begin. */
 bool sim_store_is_direct(const struct sim_world *sim, const struct plan *plan);
 /* The layer's newest rows are this plan's loads now. */

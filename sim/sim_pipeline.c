@@ -124,15 +124,9 @@ static double work_end(const struct step *step, double ns, double slowdown)
 static void store_work(struct step *step, const struct store_work *work)
 {
 	const struct dram_params *dram = &step->sim->options.device->dram;
-	const struct sim_part part = {
-		.plan = step->plan,
-		.track = TRACK_MEMORY,
-		.bytes = work->append_bytes + work->move_bytes + work->fresh_bytes,
-	};
+	double end = work_end(step, dram_step_ns(dram, work), dram->reading_slowdown);
 
-	step->cost->moved_bytes += part.bytes;
-	step->cost->mem_ns += sim_work(
-		step->sim, work_end(step, dram_step_ns(dram, work), dram->reading_slowdown), &part);
+	sim_store_work(step->sim, step->plan, work, end, step->cost);
 }
 
 /* 'ns' without the fixed cost. */

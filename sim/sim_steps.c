@@ -81,6 +81,19 @@ struct store_work sim_store_append(const struct sim_world *sim, const struct pla
 	return work;
 }
 
+void sim_store_work(struct sim_world *sim, const struct plan *plan, const struct store_work *work,
+		    double end_ns, struct step_cost *cost)
+{
+	const struct sim_part part = {
+		.plan = plan,
+		.track = TRACK_MEMORY,
+		.bytes = work->append_bytes + work->move_bytes + work->fresh_bytes,
+	};
+
+	cost->moved_bytes += part.bytes;
+	cost->mem_ns += sim_work(sim, end_ns, &part);
+}
+
 /* A slot is one row, or one half of one. */
 bool sim_store_is_direct(const struct sim_world *sim, const struct plan *plan)
 {

@@ -132,15 +132,9 @@ static struct store_work work_sum(const struct store_work *a, const struct store
 static void store_work(struct sim_world *sim, const struct plan *plan,
 		       const struct store_work *work, struct step_cost *cost)
 {
-	const struct sim_part part = {
-		.plan = plan,
-		.track = TRACK_MEMORY,
-		.bytes = work->append_bytes + work->move_bytes + work->fresh_bytes,
-	};
 	double ns = dram_step_ns(&sim->options.device->dram, work);
 
-	cost->moved_bytes += part.bytes;
-	cost->mem_ns += sim_work(sim, sim->now_ns + ns, &part);
+	sim_store_work(sim, plan, work, sim->now_ns + ns, cost);
 }
 
 /* All that a step does to its store, at once. */

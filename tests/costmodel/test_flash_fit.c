@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POINTS_MAX = 64, LATENCY = 0, STREAM, RATE, PEAK, SIZE_NORM, KNEE };
+enum { POINTS_MAX = 64 };
 
 static const struct flash_params truth = {
 	.latency_ns = 80e3,
@@ -162,9 +162,9 @@ START_TEST(test_what_the_sweep_cannot_tell_is_not_identified)
 		if (points[i].in_flight == 1)
 			points[count++] = points[i];
 	must_fit(&fit, points, count, &options);
-	ck_assert(!fit.identified[RATE]);
-	ck_assert(!fit.identified[SIZE_NORM]);
-	ck_assert_double_ge(fit.high[RATE], 3 * fit.low[RATE]);
+	ck_assert(!fit.identified[FIT_RATE]);
+	ck_assert(!fit.identified[FIT_SIZE_NORM]);
+	ck_assert_double_ge(fit.high[FIT_RATE], 3 * fit.low[FIT_RATE]);
 }
 END_TEST
 
@@ -189,8 +189,8 @@ START_TEST(test_what_runs_away_stays_where_a_profile_accepts_it)
 	latency.peak_bytes_per_s = 1e16;
 	count = synthetic(points, &latency, 0.02, 19);
 	must_fit(&fit, points, count, &options);
-	ck_assert(!fit.identified[STREAM]);
-	ck_assert(_i == FLASH_TIE_PARALLEL || !fit.identified[RATE]);
+	ck_assert(!fit.identified[FIT_STREAM]);
+	ck_assert(_i == FLASH_TIE_PARALLEL || !fit.identified[FIT_RATE]);
 	ck_assert_uint_gt(fit.sample_count, 0);
 	for (int p = 0; p < FLASH_FIT_PARAMS; p++) {
 		const struct param *row = param_find(&flash_table, flash_fit_names[p]);
@@ -212,13 +212,13 @@ START_TEST(test_a_held_parameter_stays_and_the_others_follow)
 	struct flash_fit_options options = {.seed = 1};
 	struct flash_fit fit;
 
-	options.fixed[PEAK] = truth.peak_bytes_per_s;
-	options.fixed[KNEE] = 64;
-	options.fixed[STREAM] = NAN;
+	options.fixed[FIT_PEAK] = truth.peak_bytes_per_s;
+	options.fixed[FIT_KNEE] = 64;
+	options.fixed[FIT_STREAM] = NAN;
 	must_fit(&fit, points, count, &options);
 	ck_assert_double_eq(fit.flash.peak_bytes_per_s, truth.peak_bytes_per_s);
 	ck_assert_double_eq(fit.flash.knee, 64);
-	ck_assert_double_eq(fit.low[KNEE], fit.high[KNEE]);
+	ck_assert_double_eq(fit.low[FIT_KNEE], fit.high[FIT_KNEE]);
 	ck_assert_uint_eq(fit.free_count, 4);
 	/* A roofline cannot follow a soft knee: the error says so, and so does AICc. */
 	ck_assert_double_gt(fit.error_frac, 0.01);
@@ -259,7 +259,7 @@ START_TEST(test_the_form_follows_mqsim_also_at_sizes_left_out)
 	must_fit(&fit, points, count, &options);
 	ck_assert_msg(fit.error_frac <= 0.05, "in sample %.2f %%", 100 * fit.error_frac);
 	ck_assert_msg(fit.cv_error_frac <= 0.08, "left out %.2f %%", 100 * fit.cv_error_frac);
-	options.fixed[SIZE_NORM] = options.fixed[KNEE] = 64;
+	options.fixed[FIT_SIZE_NORM] = options.fixed[FIT_KNEE] = 64;
 	must_fit(&roofline, points, count, &options);
 	ck_assert_double_gt(roofline.error_frac, 2 * fit.error_frac);
 	ck_assert_double_gt(roofline.aicc, fit.aicc);
@@ -286,9 +286,9 @@ START_TEST(test_cap_and_norm_alone_give_the_papers_four_rates)
 
 		ck_assert_double_lt(fabs(rate / m1_max[i].reads_per_s - 1), 0.035);
 	}
-	options.fixed[SIZE_NORM] = 1;
+	options.fixed[FIT_SIZE_NORM] = 1;
 	must_fit(&sum, m1_max, 4, &options);
-	options.fixed[SIZE_NORM] = 64;
+	options.fixed[FIT_SIZE_NORM] = 64;
 	must_fit(&maximum, m1_max, 4, &options);
 	ck_assert_double_gt(sum.error_frac, 3 * fit.error_frac);
 	ck_assert_double_gt(maximum.error_frac, 3 * fit.error_frac);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POINTS_MAX = 64, LATENCY = 0, STREAM, RATE, PEAK, SIZE_NORM, KNEE };
+enum { POINTS_MAX = 64 };
 
 static const struct flash_params truth = {
 	.latency_ns = 80e3,
@@ -125,8 +125,8 @@ START_TEST(tied_servers_are_counted)
 	ck_assert_uint_eq(fit->free_count, 3);
 	ck_assert_double_eq_tol(fit->flash.request_rate_per_s, 8 / 100e-6, 0.02 * 8 / 100e-6);
 	ck_assert_double_eq_tol(fit->flash.peak_bytes_per_s, 4e9, 0.02 * 4e9);
-	for (int p = RATE; p <= PEAK; p++) {
-		double value = p == RATE ? 8 / 100e-6 : 4e9;
+	for (int p = FIT_RATE; p <= FIT_PEAK; p++) {
+		double value = p == FIT_RATE ? 8 / 100e-6 : 4e9;
 
 		ck_assert_double_lt(fit->low[p], value);
 		ck_assert_double_gt(fit->high[p], value);
@@ -162,7 +162,7 @@ START_TEST(the_papers_four_rates_are_met_within_3_5_percent)
 		double rate;
 	} paper[] = {{8192, 153e3}, {16384, 145e3}, {32768, 120e3}, {36352, 112e3}};
 	const struct flash_fit_options options = {
-		.seed = 1, .robust = true, .fixed = {[PEAK] = 6.1e9}};
+		.seed = 1, .robust = true, .fixed = {[FIT_PEAK] = 6.1e9}};
 	struct flash_point points[4] = {0};
 	struct flash_choice *choice;
 
@@ -200,7 +200,7 @@ END_TEST
 
 START_TEST(wild_points_are_as_good_as_left_out)
 {
-	static const int params[] = {LATENCY, RATE, PEAK};
+	static const int params[] = {FIT_LATENCY, FIT_RATE, FIT_PEAK};
 	struct flash_point points[POINTS_MAX];
 	size_t count = grid(points, rate_of_truth, 0.01, 23);
 	struct flash_fit_options options = {.seed = 1};
