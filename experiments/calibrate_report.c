@@ -35,11 +35,8 @@ static double noise_floor(const struct calibration *c)
 
 static const char *engine_name(const struct calibrate_options *options)
 {
-	enum read_engine engine = options->engine;
-
-	if (engine == READ_AUTO)
-		engine = reader_engine_auto(options->target->is_emulated);
-	return read_engine_words[engine].text;
+	return read_engine_words[reader_engine_of(options->engine, options->target->is_emulated)]
+		.text;
 }
 
 static double left_out_error(const struct flash_fit *fit)

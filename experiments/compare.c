@@ -117,6 +117,8 @@ static struct comparison pair_make(const struct result_row *sim, const struct re
 	pair.judged = compare_is_judged(real);
 	pair.same_threads = sim->threads == COL_NONE || real->threads == COL_NONE ||
 			    sim->threads == real->threads;
+	pair.same_engine = !sim->read_engine[0] || !real->read_engine[0] ||
+			   strcmp(sim->read_engine, real->read_engine) == 0;
 	pair.same_decisions = strcmp(sim->decision_hash, real->decision_hash) == 0 &&
 			      sim->read_count_per_token == real->read_count_per_token &&
 			      sim->read_bytes_per_token == real->read_bytes_per_token &&

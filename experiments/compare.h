@@ -51,6 +51,7 @@ struct comparison {
 	uint64_t pooled_tokens;
 	bool judged;	     /* little noise over enough clean repeats */
 	bool same_threads;   /* the profile's figures are of as many threads as were measured */
+	bool same_engine;    /* and of the read engine that was */
 	bool same_decisions; /* decision_hash, reads, bytes, loads are equal */
 	bool has_interval;   /* both rows have one */
 	bool covered;

@@ -92,6 +92,9 @@ static void json_pair(struct json *json, const struct comparison *pair)
 	json_threads(json, "profile_threads", sim);
 	json_threads(json, "measured_threads", real);
 	json_put_flag(json, "same_threads", pair->same_threads);
+	json_put_text(json, "profile_read_engine", sim->read_engine);
+	json_put_text(json, "measured_read_engine", real->read_engine);
+	json_put_flag(json, "same_read_engine", pair->same_engine);
 	json_put_end(json);
 }
 

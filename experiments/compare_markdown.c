@@ -98,7 +98,7 @@ static void put_components(FILE *out, const struct comparison_summary *summary)
 
 static void put_pair(FILE *out, const struct comparison *pair)
 {
-	char a[CELL_TEXT], b[CELL_TEXT], why[WHY_TEXT], name[RESULT_TEXT];
+	char a[CELL_TEXT], b[CELL_TEXT], name[RESULT_TEXT];
 
 	fprintf(out, "| %s |", compare_name(name, pair));
 	for (int c = COMPONENT_WAIT; c < COMPONENT__COUNT; c++)
@@ -108,8 +108,8 @@ static void put_pair(FILE *out, const struct comparison *pair)
 	put_frac(out, pair->error_frac[COMPONENT_TOTAL], "+");
 	put_frac(out, pair->quantile_error_frac[QUANTILE_P99], "+");
 	put_frac(out, pair->real->noise_floor_frac, "");
-	fprintf(out, " %s%s%s |\n", pair->same_decisions ? "" : "decisions differ",
-		pair->judged ? "" : "not judged: ", compare_why(why, pair));
+	compare_put_remarks(out, pair, " ");
+	fputs(" |\n", out);
 }
 
 static void put_pairs(FILE *out, const struct comparison_report *report)

@@ -4,7 +4,6 @@
 
 #include "units.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -39,20 +38,6 @@ static void print_heading(FILE *out, const struct comparison *pair, int width)
 	fprintf(out, " %6s %6s\n", "%", "%");
 }
 
-/* What speaks against a line, after it. */
-static void print_remarks(FILE *out, const struct comparison *pair)
-{
-	char why[WHY_TEXT];
-
-	if (!pair->same_decisions)
-		fputs("  DECISIONS DIFFER", out);
-	if (!pair->same_threads)
-		fprintf(out, "  threads: profile %" PRIu64 ", measured %" PRIu64,
-			pair->sim->threads, pair->real->threads);
-	if (!pair->judged)
-		fprintf(out, "  not judged: %s", compare_why(why, pair));
-}
-
 static void print_pair(FILE *out, const struct comparison *pair, int width)
 {
 	const struct result_row *real = pair->real;
@@ -68,7 +53,7 @@ static void print_pair(FILE *out, const struct comparison *pair, int width)
 			compare_cell(b, 1e-6 * compare_value(real, (enum component)i)));
 	fprintf(out, " %6s %6s", compare_percent(a, pair->error_frac[COMPONENT_TOTAL], "+"),
 		compare_percent(b, real->noise_floor_frac, ""));
-	print_remarks(out, pair);
+	compare_put_remarks(out, pair, "  ");
 	fputc('\n', out);
 }
 

@@ -26,6 +26,8 @@ const char *compare_name(char name[RESULT_TEXT], const struct comparison *pair);
 /* Why it is not judged; "" when it is. */
 enum { WHY_TEXT = 96 };
 const char *compare_why(char why[WHY_TEXT], const struct comparison *pair);
+/* What speaks against a line, with 'before' in front of each remark; nothing for most. */
+void compare_put_remarks(FILE *out, const struct comparison *pair, const char *before);
 double compare_dram_bytes(const struct result_row *row); /* NaN when absent */
 /* Three digits that matter, never an exponent: 2196, 164, 8.65, 0.12; "-" for NaN. */
 const char *compare_cell(char text[CELL_TEXT], double value);

@@ -52,6 +52,22 @@ const char *compare_why(char why[WHY_TEXT], const struct comparison *pair)
 	return why;
 }
 
+void compare_put_remarks(FILE *out, const struct comparison *pair, const char *before)
+{
+	char why[WHY_TEXT];
+
+	if (!pair->same_decisions)
+		fprintf(out, "%sDECISIONS DIFFER", before);
+	if (!pair->same_threads)
+		fprintf(out, "%sthreads: profile %" PRIu64 ", measured %" PRIu64, before,
+			pair->sim->threads, pair->real->threads);
+	if (!pair->same_engine)
+		fprintf(out, "%sread engine: profile %s, measured %s", before,
+			pair->sim->read_engine, pair->real->read_engine);
+	if (!pair->judged)
+		fprintf(out, "%snot judged: %s", before, compare_why(why, pair));
+}
+
 double compare_dram_bytes(const struct result_row *row)
 {
 	return row->dram_weights_bytes == COL_NONE ? (double)NAN : (double)row->dram_weights_bytes;

@@ -417,10 +417,9 @@ static void describe_policy(struct result_row *row, const struct trial *trial)
 	const struct layout_ops *layout = policy_layout(config);
 	double window = policy_residency_number(config, "window");
 	enum weight_type weights = (enum weight_type)config->weights;
-	unsigned engine = config->read_engine;
+	enum read_engine engine =
+		reader_engine_of((enum read_engine)config->read_engine, trial->target.is_emulated);
 
-	if (engine == READ_AUTO)
-		engine = reader_engine_auto(trial->target.is_emulated);
 	put_text(row->policy, config->name);
 	put_text(row->weights, weight_type_words[config->weights].text);
 	describe_demand(row, config);
@@ -455,6 +454,15 @@ static void describe_origin(struct result_row *row)
 		strftime(row->started_at, sizeof(row->started_at), "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
+/* A calibration says so by its word, a published profile in its paper's. */
+static bool is_read_engine(const char *name)
+{
+	enum read_engine engine;
+	struct err ignored = {0};
+
+	return reader_engine_named(&engine, name, &ignored) == 0;
+}
+
 void trial_describe(struct result_row *row, const struct trial *trial, const char *world)
 {
 	result_row_init(row);
@@ -468,6 +476,8 @@ void trial_describe(struct result_row *row, const struct trial *trial, const cha
 		put_text(row->target, trial->target.name);
 	put_text(row->model, trial->model.name);
 	describe_policy(row, trial);
+	if (strcmp(world, "sim") == 0 && is_read_engine(trial->device.origin.read_engine))
+		put_text(row->read_engine, trial->device.origin.read_engine);
 	row->threads =
 		strcmp(world, "sim") == 0 ? trial_sim_compute(trial).threads : trial_threads(trial);
 	row->ctx_tokens = trial->run.ctx;

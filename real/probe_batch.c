@@ -63,8 +63,7 @@ static int open_lane(struct probe_readers *readers, unsigned in_flight, struct e
 	const struct real_target *target = options->target;
 	struct probe_lane *lane = &readers->lanes[readers->lane_count];
 	struct reader_options reader = {
-		.engine = options->engine == READ_AUTO ? reader_engine_auto(target->is_emulated)
-						       : options->engine,
+		.engine = reader_engine_of(options->engine, target->is_emulated),
 		.in_flight = in_flight,
 		.emulated = target->is_emulated ? &target->emulated : NULL,
 		.throttle = target->is_throttled ? &target->throttle : NULL,

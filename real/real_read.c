@@ -264,8 +264,10 @@ bool reader_engine_works(enum read_engine engine)
 	return engine != READ_IO_URING || io_uring_works();
 }
 
-enum read_engine reader_engine_auto(bool is_emulated)
+enum read_engine reader_engine_of(enum read_engine asked, bool is_emulated)
 {
+	if (asked != READ_AUTO)
+		return asked;
 	if (is_emulated)
 		return READ_EMULATED;
 	return reader_engine_works(READ_IO_URING) ? READ_IO_URING : READ_PREAD;

@@ -65,9 +65,9 @@ MUST_CHECK int reader_open(struct reader **out, const struct reader_options *opt
 			   struct err *err);
 /* Whether this host has what 'engine' needs besides files: io_uring may be missing or forbidden. */
 bool reader_engine_works(enum read_engine engine);
-/* READ_AUTO resolved, what a policy that names no engine reads with here: io_uring, which brings as much for a third
- * to a half of the processor time, or pread where there is none. */
-enum read_engine reader_engine_auto(bool is_emulated);
+/* What 'asked' reads with here.  READ_AUTO is the emulated device or, on a disk, io_uring, which brings as much for a
+ * third to a half of the processor time, or pread where there is none. */
+enum read_engine reader_engine_of(enum read_engine asked, bool is_emulated);
 /* The engine of a policy's word, "auto" too. */
 MUST_CHECK int reader_engine_named(enum read_engine *engine, const char *name, struct err *err);
 void reader_close(struct reader *reader); /* waits for what is in flight; NULL is fine */

@@ -192,9 +192,7 @@ static int choose_engine(struct real_world *real, struct err *err)
 	enum read_engine asked = (enum read_engine)real->options.config->read_engine;
 	bool emulated = real->options.target->is_emulated;
 
-	real->engine = asked;
-	if (asked == READ_AUTO)
-		real->engine = reader_engine_auto(emulated);
+	real->engine = reader_engine_of(asked, emulated);
 	if (asked == READ_EMULATED && !emulated)
 		return err_set(
 			err, EINVAL,

@@ -282,6 +282,23 @@ START_TEST(test_other_threads_than_the_profile_s_are_told)
 }
 END_TEST
 
+START_TEST(test_another_read_engine_than_the_profile_s_is_told)
+{
+	struct comparison *pairs;
+	struct result_row *real;
+	size_t count;
+
+	for (int i = 0; i < 3; i++) {
+		real = pair_add((const char *[]){"a", "b", "c"}[i], 1, 1);
+		strcpy(rows[2 * (size_t)i].read_engine, (const char *[]){"pread", "pread", ""}[i]);
+		strcpy(real->read_engine, (const char *[]){"pread", "mmap", "mmap"}[i]);
+	}
+	pairs = pairs_of(&count);
+	ck_assert(pairs[0].same_engine && !pairs[1].same_engine && pairs[2].same_engine);
+	free(pairs);
+}
+END_TEST
+
 /* ---- quantiles, floors, intervals ------------------------------------------------------------- */
 
 /* Ten repeats each, for a pair to be judged. */
@@ -451,6 +468,8 @@ static void fill(void)
 	pair_add("a", 110, 100)->dram_weights_bytes = 340000000;
 	rows[1].threads = 4;
 	rows[0].threads = 8;
+	strcpy(rows[1].read_engine, "mmap");
+	strcpy(rows[0].read_engine, "pread");
 	strcpy(pair_add("b", 90, 100)->decision_hash, "other");
 	pair_add("c", 50, 100)->repeats = 3;
 	pair_add("d", 50, 100)->noise_floor_frac = 0.2;
@@ -468,7 +487,9 @@ START_TEST(test_the_table_says_units_errors_and_remarks)
 		"x: m on disk",
 		"MB/token",
 		"total ms",
-		"  +10.0    2.0  threads: profile 8, measured 4\n",
+		"  +10.0    2.0  threads: profile 8, measured 4  read engine: profile pread, "
+		"measured "
+		"mmap\n",
 		"memory              -        -        -          -        0\n",
 		"flash I/O        10.0     10.0     +0.0       5.00        2\n",
 		"p99        not judged: too few tokens pooled\n",
@@ -528,8 +549,11 @@ START_TEST(test_json_has_the_same_facts_and_null_for_what_is_not_known)
 		"\"predicted_total_ns_interval\":[null,null]",
 		"\"quantile_error_frac\":{\"p50\":null,",
 		"\"judged\":true,\"same_decisions\":false,\"profile_threads\":null,",
-		"\"measured_threads\":null,\"same_threads\":true}",
-		"\"profile_threads\":8,\"measured_threads\":4,\"same_threads\":false}",
+		"\"measured_threads\":null,\"same_threads\":true,\"profile_read_engine\":\"\",",
+		"\"measured_read_engine\":\"\",\"same_read_engine\":true}",
+		"\"profile_threads\":8,\"measured_threads\":4,\"same_threads\":false,\"profile_"
+		"read_engine\":\"pread\",\"measured_read_engine\":\"mmap\",\"same_read_engine\":"
+		"false}",
 		"\"groups\":[",
 		"\"held_out\":[\"a\",\"b\",\"c\",\"d\"]",
 		"\"not_judged\":[",
@@ -580,8 +604,8 @@ static const char golden_markdown[] =
 	"| trial | I/O wait ms, predicted / measured | memory ms | compute ms | total ms | error % "
 	"| of p99 | noise % | |\n"
 	"|---|---|---|---|---|---|---|---|---|\n"
-	"| pa | 55.0 / 50.0 | 0.00 / 0.00 | 55.0 / 50.0 | 110 / 100 | +10.0 | +10.0 | 2.0 |  |\n"
-	"| pb | 57.0 / 60.0 | 0.00 / 0.00 | 57.0 / 60.0 | 114 / 120 | -5.0 | - | 2.0 |  |\n"
+	"| pa | 55.0 / 50.0 | 0.00 / 0.00 | 55.0 / 50.0 | 110 / 100 | +10.0 | +10.0 | 2.0 | |\n"
+	"| pb | 57.0 / 60.0 | 0.00 / 0.00 | 57.0 / 60.0 | 114 / 120 | -5.0 | - | 2.0 | |\n"
 	"| pc | 90.0 / 50.0 | 0.00 / 0.00 | 90.0 / 50.0 | 180 / 100 | +80.0 | - | 20.0 | not "
 	"judged: "
 	"noise above 8 % |\n"
@@ -708,6 +732,7 @@ int main(void)
 	tcase_add_test(tcase, test_what_stays_in_dram_is_not_ranked_against_what_reads);
 	tcase_add_test(tcase, test_components_too_small_to_matter_are_not_judged);
 	tcase_add_test(tcase, test_other_threads_than_the_profile_s_are_told);
+	tcase_add_test(tcase, test_another_read_engine_than_the_profile_s_is_told);
 	tcase_add_loop_test(tcase, test_a_quantile_needs_ten_tokens_beyond_it, 0,
 			    sizeof(pools) / sizeof(*pools));
 	tcase_add_test(tcase, test_quantiles_are_held_against_their_like);

@@ -135,7 +135,8 @@ START_TEST(test_a_row_says_what_it_is)
 	ck_assert_str_eq(rows->demand, "noisy");
 	ck_assert_str_eq(rows->layout, "bundle");
 	ck_assert_str_eq(rows->weights, "f16");
-	ck_assert_str_eq(rows->read_engine, read_engine_words[reader_engine_auto(false)].text);
+	ck_assert_str_eq(rows->read_engine,
+			 read_engine_words[reader_engine_of(READ_AUTO, false)].text);
 	ck_assert_uint_eq(rows->window_tokens, 5);
 	ck_assert_uint_eq(rows->chunk_bytes, 512); /* a bundle of 2 x 64 weights, padded */
 	ck_assert_uint_eq(rows->tokens, 12);
