@@ -10,10 +10,25 @@ static double fresh_rate(const struct dram_params *dram)
 	return dram->fresh_bytes_per_s > 0 ? dram->fresh_bytes_per_s : dram->move_bytes_per_s;
 }
 
+double dram_far_frac(double near_bytes, double staged_bytes)
+{
+	return near_bytes > 0 && staged_bytes > near_bytes ? 1 - near_bytes / staged_bytes : 0;
+}
+
+static double append_ns(const struct dram_params *dram, const struct store_work *work)
+{
+	double far = dram_far_frac((double)dram->near_bytes, (double)work->staged_bytes);
+	double ns = (double)work->append_bytes / dram->append_bytes_per_s * 1e9;
+
+	if (!(dram->append_far_bytes_per_s > 0))
+		return ns;
+	return (1 - far) * ns +
+	       far * (double)work->append_bytes / dram->append_far_bytes_per_s * 1e9;
+}
+
 double dram_step_ns(const struct dram_params *dram, const struct store_work *work)
 {
-	return (double)work->step_count * dram->step_ns +
-	       (double)work->append_bytes / dram->append_bytes_per_s * 1e9 +
+	return (double)work->step_count * dram->step_ns + append_ns(dram, work) +
 	       (double)work->append_rows * dram->append_row_ns +
 	       (double)work->move_bytes / dram->move_bytes_per_s * 1e9 +
 	       (double)work->fresh_bytes / fresh_rate(dram) * 1e9 +

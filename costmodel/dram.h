@@ -13,12 +13,17 @@ struct store_work {
 	uint64_t neuron_count; /* of the layer: length of the scan; 0 when no rows are decided on */
 	uint64_t append_rows;
 	uint64_t append_bytes; /* copied from read buffers into rows; 0 where reads land in them */
+	/* All that was read before the first of them is copied, neighbours that are dropped too; 0: each is copied as it
+	 * comes. */
+	uint64_t staged_bytes;
 	uint64_t delete_rows;
 	uint64_t move_bytes;  /* rows copied inside the store */
 	uint64_t fresh_bytes; /* rows copied into newly allocated memory */
 };
 
 double dram_step_ns(const struct dram_params *dram, const struct store_work *work);
+/* Share of what was read that has left the caches by then: the rest is as much as they keep. */
+double dram_far_frac(double near_bytes, double staged_bytes);
 
 /* What a compacting delete finds: rows appended last lie at the end. */
 struct compact_rows {

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-enum { LINEAR_FIT_TERMS = 4 };
+enum { LINEAR_FIT_TERMS = 5 };
 
 /* 'x' is [count][terms], 'y' [count], all y > 0.  Minimises sum ((fit - y) / y)^2 over non-negative
  * coefficients, exactly: every subset of the terms is tried.  *error_frac is the mean absolute

@@ -12,7 +12,12 @@
 #include <errno.h>
 #include <math.h>
 
-enum { STORE_TERMS = 4 };
+enum { STORE_SCAN, STORE_APPEND, STORE_MOVE, STORE_ROW, STORE_FAR, STORE_TERMS };
+/* Points beyond the terms, for a term that not every calibration can tell. */
+enum { STORE_SPARE = 2 };
+static const double near_least = 1 << 20, near_most = 32 << 20;
+/* A term is taken where it leaves so much of the error without it. */
+static const double term_worth = 0.9;
 
 static double median_mem_ns(const struct calibration *c, enum step_kind kind)
 {
@@ -25,17 +30,26 @@ static double median_mem_ns(const struct calibration *c, enum step_kind kind)
 	return count ? order_median(values, count) : 0;
 }
 
-/* The store's costs are columns of one sum, over what any step's decision costs: attention's, which has no rows. */
-static int fit_store(struct calibration *c, const struct model *model, enum weight_type weights,
-		     struct err *err)
-{
-	double x[PROBE_STEPS * STORE_TERMS], y[PROBE_STEPS], base[PROBE_STEPS], costs[STORE_TERMS];
-	double row_bytes = (double)model_row_bytes(model, weights, REGION_BUNDLE);
-	double step_ns = median_mem_ns(c, STEP_ATTENTION);
-	size_t count = 0;
+/* The store's costs as columns of one sum. */
+struct store_points {
+	double x[PROBE_STEPS * STORE_TERMS], y[PROBE_STEPS];
+	double base
+		[PROBE_STEPS]; /* what any step's decision costs: attention's, which has no rows */
+	double staged[PROBE_STEPS];
+	size_t count;
+};
 
+static void store_points_take(struct store_points *points, const struct calibration *c,
+			      const struct model *model, enum weight_type weights)
+{
+	double row_bytes = (double)model_row_bytes(model, weights, REGION_BUNDLE);
+	double row_stride = (double)model_row_stride(model, weights, REGION_BUNDLE);
+	double step_ns = median_mem_ns(c, STEP_ATTENTION);
+
+	points->count = 0;
 	for (unsigned i = 0; i < c->host.count; i++) {
 		const struct probe_step *step = &c->host.steps[i];
+		double *x = &points->x[points->count * STORE_TERMS];
 		/* Rows that land in holes are not copied: what is left is deciding and placing. */
 		double appended =
 			step->store == STORE_FILL_HOLE ? 0 : (double)step->loaded * row_bytes;
@@ -43,25 +57,76 @@ static int fit_store(struct calibration *c, const struct model *model, enum weig
 		if (step->kind != STEP_FFN || step->dense || step->pipelined ||
 		    step->store == STORE_REALLOC)
 			continue;
-		x[count * STORE_TERMS] = (double)model->d_ffn;
-		x[count * STORE_TERMS + 1] = appended;
-		x[count * STORE_TERMS + 2] = fmax(0, (double)step->moved_bytes - appended);
-		x[count * STORE_TERMS + 3] = (double)step->loaded;
-		base[count] = fmin(step_ns, step->mem_ns);
-		y[count++] = step->mem_ns;
+		x[STORE_SCAN] = (double)model->d_ffn;
+		x[STORE_APPEND] = appended;
+		x[STORE_MOVE] = fmax(0, (double)step->moved_bytes - appended);
+		x[STORE_ROW] = (double)step->loaded;
+		points->staged[points->count] = (double)step->loaded * row_stride;
+		points->base[points->count] = fmin(step_ns, step->mem_ns);
+		points->y[points->count++] = step->mem_ns;
 	}
-	if (linear_fit_over(costs, &c->store_error_frac, x, y, base, count, STORE_TERMS, err))
+}
+
+struct store_fit {
+	double costs[STORE_TERMS], error_frac;
+	double near_bytes; /* 0: no cost of what is far */
+};
+
+static int store_fit_at(struct store_fit *fit, const struct store_points *points, double near_bytes,
+			struct err *err)
+{
+	const size_t terms = near_bytes > 0 ? STORE_TERMS : STORE_TERMS - 1;
+	double x[PROBE_STEPS * STORE_TERMS];
+
+	*fit = (struct store_fit){.near_bytes = near_bytes};
+	for (size_t i = 0; i < points->count; i++) {
+		const double *from = &points->x[i * STORE_TERMS];
+
+		for (size_t j = 0; j < STORE_FAR; j++)
+			x[i * terms + j] = from[j];
+		if (near_bytes > 0)
+			x[i * terms + STORE_FAR] =
+				from[STORE_APPEND] * dram_far_frac(near_bytes, points->staged[i]);
+	}
+	return linear_fit_over(fit->costs, &fit->error_frac, x, points->y, points->base,
+			       points->count, terms, err);
+}
+
+/* Where the caches end is tried by powers of two. */
+static int fit_store(struct calibration *c, const struct model *model, enum weight_type weights,
+		     struct err *err)
+{
+	struct store_points points;
+	struct store_fit best, here;
+
+	store_points_take(&points, c, model, weights);
+	if (store_fit_at(&best, &points, 0, err))
 		return err_where(err, "store");
+	for (double near = near_least;
+	     near <= near_most && points.count >= STORE_TERMS + STORE_SPARE; near *= 2) {
+		if (store_fit_at(&here, &points, near, err))
+			return err_where(err, "store");
+		if (here.costs[STORE_FAR] > 0 &&
+		    here.error_frac < best.error_frac * (best.near_bytes > 0 ? 1 : term_worth))
+			best = here;
+	}
 	/* A cost too small to be seen is a bandwidth that never binds: the largest that the profile
 	 * takes. */
+	c->store_error_frac = best.error_frac;
 	c->device.dram = (struct dram_params){
-		.step_ns = step_ns,
-		.append_bytes_per_s = fmin(1e9 / costs[1], 1e13),
-		.append_row_ns = costs[3],
-		.move_bytes_per_s = fmin(1e9 / costs[2], 1e13),
-		.scan_neuron_ns = costs[0],
+		.step_ns = median_mem_ns(c, STEP_ATTENTION),
+		.append_bytes_per_s = fmin(1e9 / best.costs[STORE_APPEND], 1e13),
+		.append_row_ns = best.costs[STORE_ROW],
+		.move_bytes_per_s = fmin(1e9 / best.costs[STORE_MOVE], 1e13),
+		.scan_neuron_ns = best.costs[STORE_SCAN],
 		.reading_slowdown = 1,
 	};
+	if (best.near_bytes > 0) {
+		double far = best.costs[STORE_APPEND] + best.costs[STORE_FAR];
+
+		c->device.dram.near_bytes = (uint64_t)best.near_bytes;
+		c->device.dram.append_far_bytes_per_s = fmin(1e9 / far, 1e13);
+	}
 	return 0;
 }
 

@@ -332,8 +332,14 @@ static void print_host(FILE *out, const struct calibration *c)
 	const struct device *device = &c->device;
 	char a[32], b[32], fresh[32];
 
-	fprintf(out, "dram      append %s, move %s, to new memory %s; fit error %.1f %%\n",
-		unit_human(a, sizeof(a), device->dram.append_bytes_per_s, DIM_BANDWIDTH),
+	fprintf(out, "dram      append %s",
+		unit_human(a, sizeof(a), device->dram.append_bytes_per_s, DIM_BANDWIDTH));
+	if (device->dram.near_bytes > 0)
+		fprintf(out, " (%s of what is read beyond %s a step)",
+			unit_human(a, sizeof(a), device->dram.append_far_bytes_per_s,
+				   DIM_BANDWIDTH),
+			unit_human(b, sizeof(b), (double)device->dram.near_bytes, DIM_BYTES));
+	fprintf(out, ", move %s, to new memory %s; fit error %.1f %%\n",
 		unit_human(b, sizeof(b), device->dram.move_bytes_per_s, DIM_BANDWIDTH),
 		unit_human(fresh, sizeof(fresh), device->dram.fresh_bytes_per_s, DIM_BANDWIDTH),
 		c->store_error_frac * 100);

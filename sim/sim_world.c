@@ -143,8 +143,9 @@ static void store_at_once(struct sim_world *sim, const struct plan *plan, struct
 	const struct store_work begin = sim_store_begin(sim, plan);
 	const struct store_work append = sim_store_append(
 		sim, plan, plan->resident_before - plan->evict_count, plan->load_count);
-	const struct store_work work = work_sum(&begin, &append);
+	struct store_work work = work_sum(&begin, &append);
 
+	work.staged_bytes = plan->read_bytes;
 	store_work(sim, plan, &work, cost);
 }
 

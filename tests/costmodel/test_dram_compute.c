@@ -11,6 +11,8 @@
 static const struct dram_params dram = {
 	.step_ns = 250,
 	.append_bytes_per_s = 8e9,
+	.append_far_bytes_per_s = 4e9,
+	.near_bytes = 1000000,
 	.append_row_ns = 10,
 	.move_bytes_per_s = 4e9,
 	.move_row_ns = 5,
@@ -23,19 +25,47 @@ static const struct {
 	struct store_work work;
 	double ns;
 } steps[] = {
-	{"nothing to do is free", {0, 0, 0, 0, 0, 0, 0}, 0},
-	{"a step costs something whatever it does", {1, 0, 0, 0, 0, 0, 0}, 250},
-	{"deciding costs a pass over the layer", {0, 1000, 0, 0, 0, 0, 0}, 500},
-	{"appended bytes and rows", {0, 0, 100, 80000, 0, 0, 0}, 100 * 10 + 10000},
-	{"moved bytes and deleted rows", {0, 0, 0, 0, 20, 4000, 0}, 20 * 5 + 1000},
-	{"new memory has a pace of its own", {0, 0, 0, 0, 0, 0, 4000}, 2000},
-	{"all of it adds", {1, 1000, 100, 80000, 20, 4000, 4000}, 250 + 500 + 11000 + 1100 + 2000},
+	{"nothing to do is free", {0}, 0},
+	{"a step costs something whatever it does", {.step_count = 1}, 250},
+	{"deciding costs a pass over the layer", {.neuron_count = 1000}, 500},
+	{"appended bytes and rows", {.append_rows = 100, .append_bytes = 80000}, 100 * 10 + 10000},
+	{"what is read into caches is copied from there",
+	 {.append_bytes = 80000, .staged_bytes = 1000000},
+	 10000},
+	{"what goes beyond them is far",
+	 {.append_bytes = 80000, .staged_bytes = 4000000},
+	 10000 / 4 + 3 * 20000 / 4},
+	{"far is what was read, not what is copied", {.staged_bytes = 4000000}, 0},
+	{"moved bytes and deleted rows", {.delete_rows = 20, .move_bytes = 4000}, 20 * 5 + 1000},
+	{"new memory has a pace of its own", {.fresh_bytes = 4000}, 2000},
+	{"all of it adds",
+	 {.step_count = 1,
+	  .neuron_count = 1000,
+	  .append_rows = 100,
+	  .append_bytes = 80000,
+	  .delete_rows = 20,
+	  .move_bytes = 4000,
+	  .fresh_bytes = 4000},
+	 250 + 500 + 11000 + 1100 + 2000},
 };
 
 START_TEST(test_a_store_step_is_the_sum_of_its_parts)
 {
 	ck_assert_msg(dram_step_ns(&dram, &steps[_i].work) == steps[_i].ns, "%s: %g, wanted %g",
 		      steps[_i].why, dram_step_ns(&dram, &steps[_i].work), steps[_i].ns);
+}
+END_TEST
+
+START_TEST(test_far_rows_that_were_not_measured_are_as_any)
+{
+	const struct store_work work = {.append_bytes = 80000, .staged_bytes = 4000000};
+	struct dram_params unknown = dram;
+
+	unknown.append_far_bytes_per_s = 0;
+	ck_assert_double_eq(dram_step_ns(&unknown, &work), 10000);
+	unknown = dram;
+	unknown.near_bytes = 0;
+	ck_assert_double_eq(dram_step_ns(&unknown, &work), 10000);
 }
 END_TEST
 
@@ -226,6 +256,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, test_a_store_step_is_the_sum_of_its_parts, 0,
 			    sizeof(steps) / sizeof(steps[0]));
+	tcase_add_test(tcase, test_far_rows_that_were_not_measured_are_as_any);
 	tcase_add_test(tcase, test_new_memory_that_was_not_measured_is_as_any);
 	tcase_add_test(tcase, test_expected_moves_are_those_of_random_deletions);
 	tcase_add_loop_test(tcase, test_what_was_appended_last_lies_at_the_end, 0,

@@ -139,6 +139,29 @@ START_TEST(test_a_sparse_step_costs_its_reads_its_store_work_and_its_rows)
 }
 END_TEST
 
+/* 3 reads of 512 B stand before the first row is copied: a third of them is still in the caches. */
+START_TEST(test_rows_that_have_left_the_caches_are_copied_more_slowly)
+{
+	struct policy_config config = make_config("{store: compact, in_flight: 8}");
+	struct device far = device;
+	const struct sim_options options = {
+		.device = &far, .model = &model, .config = &config, .ctx = 10, .level = SIM_CLOSED};
+	uint64_t near_ns = cost_of("{store: compact, in_flight: 8}", &sparse).mem_ns;
+	struct sim_world *sim = NULL;
+	struct step_cost cost;
+	struct err err = {0};
+
+	far.dram.near_bytes = 512;
+	far.dram.append_far_bytes_per_s = 0.5e9;
+	ck_assert(!sim_world_open(&sim, &options, &err));
+	ck_assert(!world_sim.token_begin(sim, 0, &err));
+	cost = compute(sim, &sparse, submit(sim, &sparse));
+	ck_assert_double_eq_tol((double)cost.mem_ns,
+				(double)near_ns + 2 * ROW_BYTES * (1 / 0.5 - 1), 1);
+	sim_world_close(sim);
+}
+END_TEST
+
 START_TEST(test_only_demanded_rows_are_multiplied_where_the_policy_says_so)
 {
 	struct step_cost cost = cost_of("{compute_rows: demanded}", &sparse);
@@ -420,6 +443,7 @@ int main(void)
 
 	suite_add_tcase(suite, tcase);
 	tcase_add_test(tcase, test_a_sparse_step_costs_its_reads_its_store_work_and_its_rows);
+	tcase_add_test(tcase, test_rows_that_have_left_the_caches_are_copied_more_slowly);
 	tcase_add_test(tcase, test_only_demanded_rows_are_multiplied_where_the_policy_says_so);
 	tcase_add_loop_test(
 		tcase, test_realloc_copies_what_stays_when_rows_go_and_again_when_rows_come, 0, 4);
