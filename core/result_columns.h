@@ -61,8 +61,9 @@ COL_F64(first_token_ns, "wall time of the first token, with an empty store")
 COL_F64(spread_frac, "half the 95 % interval of total as a share of it; real: over repeats, "
 		     "Student's; sim: by the profile's own errors")
 COL_F64(noise_floor_frac, "median |A-B|/mean over interleaved halves of the repeats")
-COL_U64(polluted, "repeats during which foreign disk traffic was seen, or memory was read much "
-		  "more slowly than when the profile was calibrated")
+COL_U64(polluted, "repeats during which foreign disk traffic was seen, the host took more than a "
+		  "twentieth of CPU time away, or memory was read much more slowly than when the "
+		  "profile was calibrated")
 COL_F64(pace_frac, "real: how fast the host read memory beside this trial, over the pace of the "
 		   "profile's calibration")
 COL_F64(steal_frac, "share of CPU time that the host took away")

@@ -310,10 +310,11 @@ static bool may_measure_again(struct runner *runner)
 	    runner->real_again >= AGAIN_FREE + runner->real_repeats / AGAIN_PER)
 		return false;
 	if (runner->real_again++ == 0)
-		progress_note(runner->options->progress,
-			      "foreign disk traffic, or memory much slower than when the host was "
-			      "calibrated: such repeats are measured again, or counted as "
-			      "polluted when it goes on");
+		progress_note(
+			runner->options->progress,
+			"foreign disk traffic, processor time taken away, or memory much slower "
+			"than when the host was calibrated: such repeats are measured again, "
+			"or counted as polluted when it goes on");
 	return true;
 }
 

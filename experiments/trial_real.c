@@ -228,6 +228,7 @@ static void watch_end(const struct watch *watch, struct trial_real *real, struct
 	real->pace_frac = pace_frac(real->trial);
 	row->pace_frac = (watch->pace_frac + real->pace_frac) / 2;
 	row->polluted = (!real->trial->target.is_emulated && foreign > FOREIGN_FRAC_MAX) ||
+			traffic_is_stolen(&watch->traffic, &after) ||
 			(pace_is_slow(real->trial, watch->pace_frac) &&
 			 pace_is_slow(real->trial, real->pace_frac));
 }

@@ -12,6 +12,8 @@
 #include <sys/utsname.h>
 
 enum { LINE = 512, SECTOR_BYTES = 512 };
+#define STOLEN_TICKS_LEAST 40
+#define STOLEN_FRAC_MAX	   0.05
 
 /* Bytes read and written on the block device (major, minor), from /proc/diskstats. */
 static bool disk_bytes(uint64_t *bytes, unsigned major_number, unsigned minor_number)
@@ -98,6 +100,14 @@ double traffic_foreign_frac(const struct traffic *before, const struct traffic *
 	if (foreign < 0)
 		foreign = 0;
 	return foreign / (own > 0x1p20 ? own : 0x1p20);
+}
+
+bool traffic_is_stolen(const struct traffic *before, const struct traffic *after)
+{
+	double ticks = (double)(after->total_ticks - before->total_ticks);
+	double stolen = (double)(after->steal_ticks - before->steal_ticks);
+
+	return ticks >= STOLEN_TICKS_LEAST && stolen > STOLEN_FRAC_MAX * ticks;
 }
 
 /* The first "model name" of /proc/cpuinfo; machines that have none are named by their architecture.

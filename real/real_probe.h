@@ -143,6 +143,10 @@ void traffic_look(struct traffic *traffic, const char *path);
 double traffic_foreign_frac(const struct traffic *before, const struct traffic *after,
 			    double *steal_frac);
 
+/* Whether the host took more than a twentieth of all processor time away between two looks; a time too short for its
+ * clock (40 ticks over all processors) says nothing, and no. */
+bool traffic_is_stolen(const struct traffic *before, const struct traffic *after);
+
 /* "CPU model, kernel release" of this host, for provenance. Returns 'text'. */
 char *host_name(char *text, size_t size);
 /* Peak resident bytes of this process since the last reset, or since it began where the kernel

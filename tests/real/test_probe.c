@@ -57,6 +57,29 @@ static void teardown(void)
 	dir_remove(dir);
 }
 
+/* ---- what others do ---- */
+
+static const struct {
+	uint64_t ticks, stolen;
+	bool is_stolen;
+} thefts[] = {
+	{1000, 0, false}, {1000, 50, false}, {1000, 51, true},
+	{40, 3, true},	  {39, 39, false}, /* one tick more or less would decide */
+	{0, 0, false},
+};
+
+START_TEST(time_that_the_host_took_is_seen_where_its_clock_can_tell)
+{
+	const struct traffic before = {.total_ticks = 7000, .steal_ticks = 300};
+	const struct traffic after = {.total_ticks = 7000 + thefts[_i].ticks,
+				      .steal_ticks = 300 + thefts[_i].stolen};
+
+	ck_assert(traffic_is_stolen(&before, &after) == thefts[_i].is_stolen);
+}
+END_TEST
+
+/* ---- the sweep ---- */
+
 static struct probe_flash_options sweep(const struct real_target *target)
 {
 	return (struct probe_flash_options){
@@ -367,6 +390,8 @@ int main(void)
 	TCase *host = tcase_create("host");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_loop_test(tcase, time_that_the_host_took_is_seen_where_its_clock_can_tell, 0,
+			    sizeof(thefts) / sizeof(thefts[0]));
 	tcase_add_test(tcase, every_cell_is_measured_and_never_faster_than_the_device);
 	tcase_add_test(tcase, a_sweep_of_the_disk_fills_every_point);
 	tcase_add_test(tcase, a_slow_device_gets_a_few_short_batches_a_cell);
