@@ -180,7 +180,7 @@ START_TEST(test_what_runs_away_stays_where_a_profile_accepts_it)
 {
 	struct flash_params latency = truth;
 	struct flash_point points[POINTS_MAX];
-	struct flash_fit_options options = {.seed = 2, .bootstrap = 20, .tie = _i};
+	struct flash_fit_options options = {.seed = 2, .bootstrap = 20, .tie = (enum flash_tie)_i};
 	struct flash_fit fit;
 	size_t count;
 
