@@ -11,7 +11,7 @@
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
 
-enum { LINE = 512, SECTOR_BYTES = 512 };
+enum { LINE = 512, SECTOR_BYTES = 512, READ_AHEAD_KIB = 128 };
 #define STOLEN_TICKS_LEAST 40
 #define STOLEN_FRAC_MAX	   0.05
 
@@ -108,6 +108,29 @@ bool traffic_is_stolen(const struct traffic *before, const struct traffic *after
 	double stolen = (double)(after->steal_ticks - before->steal_ticks);
 
 	return ticks >= STOLEN_TICKS_LEAST && stolen > STOLEN_FRAC_MAX * ticks;
+}
+
+uint64_t host_read_ahead_bytes(const char *path)
+{
+	static const char *const queues[] = {"queue", "../queue"}; /* of a disk, of a partition */
+	unsigned long long kib = READ_AHEAD_KIB;
+	char name[LINE];
+	struct stat st;
+
+	for (size_t i = 0; i < 2 && stat(path, &st) == 0; i++) {
+		FILE *file;
+
+		snprintf(name, sizeof(name), "/sys/dev/block/%u:%u/%s/read_ahead_kb",
+			 major(st.st_dev), minor(st.st_dev), queues[i]);
+		file = fopen(name, "r");
+		if (!file)
+			continue;
+		if (fscanf(file, "%llu", &kib) != 1)
+			kib = READ_AHEAD_KIB;
+		fclose(file);
+		break;
+	}
+	return kib * 1024;
 }
 
 /* The first "model name" of /proc/cpuinfo; machines that have none are named by their architecture.

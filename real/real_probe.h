@@ -147,6 +147,9 @@ double traffic_foreign_frac(const struct traffic *before, const struct traffic *
  * clock (40 ticks over all processors) says nothing, and no. */
 bool traffic_is_stolen(const struct traffic *before, const struct traffic *after);
 
+/* What the kernel reads ahead on the disk under 'path'; 128 KiB, its default, where it does not say. */
+uint64_t host_read_ahead_bytes(const char *path);
+
 /* "CPU model, kernel release" of this host, for provenance. Returns 'text'. */
 char *host_name(char *text, size_t size);
 /* Peak resident bytes of this process since the last reset, or since it began where the kernel

@@ -6,6 +6,7 @@
  * is the run loop deciding, and is booked as mem with the step that it decided. */
 #include "real_world.h"
 
+#include "real_probe.h"
 #include "real_state.h"
 
 #include <assert.h>
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { OUTSIDE_SLACK_BYTES = 1024 * 1024, OUTSIDE_SLACK_PART = 256, PAGE_IN_BYTES = 128 * 1024 };
+enum { OUTSIDE_SLACK_BYTES = 1024 * 1024, OUTSIDE_SLACK_PART = 256 };
 /* What a thread touches of its stack, and its share of a BLAS's packing buffers. */
 enum { THREAD_BYTES = 256 * 1024 };
 
@@ -393,7 +394,7 @@ void real_world_need(struct real_need *need, const struct real_options *o)
 			    (o->config->in_flight + o->threads) * THREAD_BYTES;
 }
 
-/* Page faults that went to disk: each brings up to PAGE_IN_BYTES of a program or a library. */
+/* Page faults that went to disk: each brings as much of a program or a library as is read ahead there. */
 static uint64_t major_faults(void)
 {
 	struct rusage usage;
@@ -508,7 +509,8 @@ int real_world_reconcile(struct real_world *real, struct err *err)
 	 * device process counts nothing else. */
 	if (real->engine != READ_EMULATED)
 		slack = OUTSIDE_SLACK_BYTES + real->own_bytes / OUTSIDE_SLACK_PART +
-			(major_faults() - real->faults_before) * PAGE_IN_BYTES;
+			(major_faults() - real->faults_before) *
+				host_read_ahead_bytes("/proc/self/exe");
 	if (outside < real->own_bytes || outside - real->own_bytes > slack)
 		return err_set(err, EPROTO,
 			       "bytes read: %" PRIu64 " by our own count, %" PRIu64

@@ -78,6 +78,17 @@ START_TEST(time_that_the_host_took_is_seen_where_its_clock_can_tell)
 }
 END_TEST
 
+START_TEST(what_is_read_ahead_is_the_disk_s_own_or_the_default)
+{
+	uint64_t here = host_read_ahead_bytes(dir);
+
+	ck_assert_uint_eq(here % 1024, 0);
+	ck_assert_uint_eq(host_read_ahead_bytes("/proc/self/exe") % 1024, 0);
+	ck_assert_uint_eq(host_read_ahead_bytes("/proc"), 128 * 1024); /* no disk */
+	ck_assert_uint_eq(host_read_ahead_bytes("/no/such/path"), 128 * 1024);
+}
+END_TEST
+
 /* ---- the sweep ---- */
 
 static struct probe_flash_options sweep(const struct real_target *target)
@@ -392,6 +403,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, time_that_the_host_took_is_seen_where_its_clock_can_tell, 0,
 			    sizeof(thefts) / sizeof(thefts[0]));
+	tcase_add_test(tcase, what_is_read_ahead_is_the_disk_s_own_or_the_default);
 	tcase_add_test(tcase, every_cell_is_measured_and_never_faster_than_the_device);
 	tcase_add_test(tcase, a_sweep_of_the_disk_fills_every_point);
 	tcase_add_test(tcase, a_slow_device_gets_a_few_short_batches_a_cell);
