@@ -61,6 +61,7 @@ struct sample {
 	uint64_t loaded, evicted, rows, moved_bytes;
 	double mem_ns, compute_ns, io_ns, io_wait_ns;
 	double pace; /* of the host around the visit */
+	bool stolen; /* it took processor time away meanwhile */
 };
 
 /* All of one pattern's. */
@@ -395,7 +396,8 @@ static void note_jitter(struct probe_host *host, const struct samples *samples, 
 /* Rounds over the patterns, forwards and backwards in turn, so that slow drift of the host falls on
  * all alike.  The first is short and tells what a token costs; the others share the time that is
  * left.  Between two visits the host's pace is looked at: what was measured beside a much slower
- * pace than usual is not used where there is enough else. */
+ * pace than usual, or while the host took time away, as no repeat of a trial may be, is not used where
+ * there is enough else. */
 enum { ROUNDS_LEAST = 2, ROUNDS_MOST = 8 };
 static const double round_seconds = 6, slow_pace = 0.9, pace_seconds = 0.2;
 
@@ -445,16 +447,21 @@ static int visit_pattern(struct round *round, unsigned pattern, unsigned visits_
 		.tokens = choose_tokens(round, pattern, visits_left),
 	};
 	size_t first = samples->count;
+	struct traffic before, after;
 	double start = clock_now_s(), pace = round->paces[round->pace_count - 1];
 
 	samples->ctx = visit.ctx;
+	traffic_look(&before, round->options->model_dir);
 	if (visit_run(&wrapped, &visit, err))
 		return err->code;
+	traffic_look(&after, round->options->model_dir);
 	round->token_s[pattern] = visit.run_s / visit.tokens;
 	round->open_s[pattern] = clock_now_s() - start - visit.run_s;
 	pace = fmin(pace, look_at_pace(round));
-	for (size_t i = first; i < samples->count; i++)
+	for (size_t i = first; i < samples->count; i++) {
 		samples->all[i].pace = pace;
+		samples->all[i].stolen = traffic_is_stolen(&before, &after);
+	}
 	return 0;
 }
 
@@ -512,18 +519,23 @@ static int rounds_run(struct round *round, struct err *err)
 	return tell(round, 1, err);
 }
 
-/* Drop what was measured beside a slow pace, where half of the samples are left without. */
-static void drop_slow(struct samples *samples, double usual)
+static bool is_quiet(const struct sample *sample, double usual)
+{
+	return !sample->stolen && sample->pace >= slow_pace * usual;
+}
+
+/* Drop what others disturbed, where half of the samples are left without. */
+static void drop_disturbed(struct samples *samples, double usual)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < samples->count; i++)
-		kept += samples->all[i].pace >= slow_pace * usual;
+		kept += is_quiet(&samples->all[i], usual);
 	if (kept * 2 < samples->count)
 		return;
 	kept = 0;
 	for (size_t i = 0; i < samples->count; i++)
-		if (samples->all[i].pace >= slow_pace * usual)
+		if (is_quiet(&samples->all[i], usual))
 			samples->all[kept++] = samples->all[i];
 	samples->count = kept;
 }
@@ -533,8 +545,8 @@ static void note_pace(struct probe_host *host, struct round *round)
 	order_sort(round->paces, round->pace_count);
 	host->pace_bytes_per_s = order_quantile(round->paces, round->pace_count, 0.5);
 	for (unsigned i = 0; i < PATTERNS; i++)
-		drop_slow(&round->samples[i],
-			  order_quantile(round->paces, round->pace_count, 0.75));
+		drop_disturbed(&round->samples[i],
+			       order_quantile(round->paces, round->pace_count, 0.75));
 	host->pace_spread_frac =
 		order_spread(round->paces, round->pace_count, host->pace_bytes_per_s) /
 		host->pace_bytes_per_s;
