@@ -2,7 +2,8 @@
 /* dram_params.h - rows of a device profile's `dram:` (forms: dram.h) */
 F64(append_bytes_per_s, DIM_BANDWIDTH, 1e6, 1e13, NULL, "copying newly read rows into the store")
 F64(append_far_bytes_per_s, DIM_BANDWIDTH, 0, 1e13, "0B/s",
-    "the same of rows that have left the caches before they are copied; 0: not measured, as the others")
+    "the same of rows that have left the caches before they are copied; 0: not measured, as the "
+    "others")
 U64(near_bytes, DIM_BYTES, 0, 1099511627776, "0B",
     "what the caches keep of a step's reads until they are copied; 0: all")
 F64(append_row_ns, DIM_TIME, 0, 1e6, "0ns",

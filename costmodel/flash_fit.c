@@ -340,8 +340,8 @@ static void untie(struct flash_fit *fit, const struct fit_problem *problem, doub
 {
 	double half = sqrt(parallel * parallel + other * other);
 
-	fit->low[p] = tied_value(problem, p, value * exp(-half));
-	fit->high[p] = tied_value(problem, p, value * exp(half));
+	fit->low[p] = fit_tied(problem, p, value * exp(-half));
+	fit->high[p] = fit_tied(problem, p, value * exp(half));
 }
 
 static void untie_intervals(struct flash_fit *fit, const struct fitting *f, const double *values)

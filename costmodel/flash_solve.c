@@ -52,7 +52,7 @@ static double variable_of(const struct fit_problem *problem, size_t param, doubl
 	return log(place / (1 - place));
 }
 
-double tied_value(const struct fit_problem *problem, size_t param, double product)
+double fit_tied(const struct fit_problem *problem, size_t param, double product)
 {
 	return fmin(fmax(product, problem->least[param]), problem->most[param]);
 }
@@ -66,8 +66,8 @@ void fit_params(const struct fit_problem *problem, const double *u, double *valu
 		double parallel = values[FIT_RATE];
 
 		values[FIT_RATE] =
-			tied_value(problem, FIT_RATE, parallel / values[FIT_LATENCY] * 1e9);
-		values[FIT_PEAK] = tied_value(problem, FIT_PEAK, parallel * values[FIT_STREAM]);
+			fit_tied(problem, FIT_RATE, parallel / values[FIT_LATENCY] * 1e9);
+		values[FIT_PEAK] = fit_tied(problem, FIT_PEAK, parallel * values[FIT_STREAM]);
 	}
 }
 

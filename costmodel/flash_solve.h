@@ -41,7 +41,7 @@ struct fit_outcome {
 /* The value that a free variable stands for, within its range (of P: before it is turned into 1/h). */
 double fit_value(const struct fit_problem *problem, size_t param, double u);
 /* A product of tied parameters, within its own range. */
-double tied_value(const struct fit_problem *problem, size_t param, double product);
+double fit_tied(const struct fit_problem *problem, size_t param, double product);
 /* Parameters in the order of flash_fit_names. */
 void fit_params(const struct fit_problem *problem, const double *u, double *values);
 void fit_flash(struct flash_params *flash, const double *values);

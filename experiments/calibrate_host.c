@@ -19,23 +19,23 @@ static const double near_least = 1 << 20, near_most = 32 << 20;
 /* A term is taken where it leaves so much of the error without it. */
 static const double term_worth = 0.9;
 
-static double median_mem_ns(const struct calibration *c, enum step_kind kind)
+/* What any step's decision costs: attention's, which has no rows. */
+static double deciding_ns(const struct calibration *c)
 {
 	double values[PROBE_STEPS];
 	size_t count = 0;
 
 	for (unsigned i = 0; i < c->host.count; i++)
-		if (c->host.steps[i].kind == kind)
+		if (c->host.steps[i].kind == STEP_ATTENTION)
 			values[count++] = c->host.steps[i].mem_ns;
 	return count ? order_median(values, count) : 0;
 }
 
 /* The store's costs as columns of one sum. */
 struct store_points {
-	double x[PROBE_STEPS * STORE_TERMS], y[PROBE_STEPS];
-	double base
-		[PROBE_STEPS]; /* what any step's decision costs: attention's, which has no rows */
-	double staged[PROBE_STEPS];
+	double x[PROBE_STEPS * STORE_TERMS], y[PROBE_STEPS], base[PROBE_STEPS];
+	double staged[PROBE_STEPS]; /* bytes read before the first row is copied */
+	double step_ns;		    /* base, where a step took as long */
 	size_t count;
 };
 
@@ -44,8 +44,8 @@ static void store_points_take(struct store_points *points, const struct calibrat
 {
 	double row_bytes = (double)model_row_bytes(model, weights, REGION_BUNDLE);
 	double row_stride = (double)model_row_stride(model, weights, REGION_BUNDLE);
-	double step_ns = median_mem_ns(c, STEP_ATTENTION);
 
+	points->step_ns = deciding_ns(c);
 	points->count = 0;
 	for (unsigned i = 0; i < c->host.count; i++) {
 		const struct probe_step *step = &c->host.steps[i];
@@ -62,7 +62,7 @@ static void store_points_take(struct store_points *points, const struct calibrat
 		x[STORE_MOVE] = fmax(0, (double)step->moved_bytes - appended);
 		x[STORE_ROW] = (double)step->loaded;
 		points->staged[points->count] = (double)step->loaded * row_stride;
-		points->base[points->count] = fmin(step_ns, step->mem_ns);
+		points->base[points->count] = fmin(points->step_ns, step->mem_ns);
 		points->y[points->count++] = step->mem_ns;
 	}
 }
@@ -114,7 +114,7 @@ static int fit_store(struct calibration *c, const struct model *model, enum weig
 	 * takes. */
 	c->store_error_frac = best.error_frac;
 	c->device.dram = (struct dram_params){
-		.step_ns = median_mem_ns(c, STEP_ATTENTION),
+		.step_ns = points.step_ns,
 		.append_bytes_per_s = fmin(1e9 / best.costs[STORE_APPEND], 1e13),
 		.append_row_ns = best.costs[STORE_ROW],
 		.move_bytes_per_s = fmin(1e9 / best.costs[STORE_MOVE], 1e13),

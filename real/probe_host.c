@@ -448,6 +448,7 @@ static int visit_pattern(struct round *round, unsigned pattern, unsigned visits_
 	};
 	size_t first = samples->count;
 	struct traffic before, after;
+	bool stolen;
 	double start = clock_now_s(), pace = round->paces[round->pace_count - 1];
 
 	samples->ctx = visit.ctx;
@@ -455,12 +456,13 @@ static int visit_pattern(struct round *round, unsigned pattern, unsigned visits_
 	if (visit_run(&wrapped, &visit, err))
 		return err->code;
 	traffic_look(&after, round->options->model_dir);
+	stolen = traffic_is_stolen(&before, &after);
 	round->token_s[pattern] = visit.run_s / visit.tokens;
 	round->open_s[pattern] = clock_now_s() - start - visit.run_s;
 	pace = fmin(pace, look_at_pace(round));
 	for (size_t i = first; i < samples->count; i++) {
 		samples->all[i].pace = pace;
-		samples->all[i].stolen = traffic_is_stolen(&before, &after);
+		samples->all[i].stolen = stolen;
 	}
 	return 0;
 }

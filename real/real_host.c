@@ -86,13 +86,25 @@ void traffic_look(struct traffic *traffic, const char *path)
 			 disk_bytes(&traffic->disk_bytes, major(st.st_dev), minor(st.st_dev));
 }
 
+static double ticks_between(const struct traffic *before, const struct traffic *after)
+{
+	return (double)(after->total_ticks - before->total_ticks);
+}
+
+/* 0 where no tick passed. */
+static double steal_frac_between(const struct traffic *before, const struct traffic *after)
+{
+	double ticks = ticks_between(before, after);
+
+	return ticks > 0 ? (double)(after->steal_ticks - before->steal_ticks) / ticks : 0;
+}
+
 double traffic_foreign_frac(const struct traffic *before, const struct traffic *after,
 			    double *steal_frac)
 {
-	double ticks = (double)(after->total_ticks - before->total_ticks);
 	double own = (double)(after->own_bytes - before->own_bytes), foreign;
 
-	*steal_frac = ticks > 0 ? (double)(after->steal_ticks - before->steal_ticks) / ticks : 0;
+	*steal_frac = steal_frac_between(before, after);
 	if (!before->known || !after->known)
 		return 0;
 	/* A process may count bytes a moment before the disk does: a small deficit is none. */
@@ -104,10 +116,8 @@ double traffic_foreign_frac(const struct traffic *before, const struct traffic *
 
 bool traffic_is_stolen(const struct traffic *before, const struct traffic *after)
 {
-	double ticks = (double)(after->total_ticks - before->total_ticks);
-	double stolen = (double)(after->steal_ticks - before->steal_ticks);
-
-	return ticks >= STOLEN_TICKS_LEAST && stolen > STOLEN_FRAC_MAX * ticks;
+	return ticks_between(before, after) >= STOLEN_TICKS_LEAST &&
+	       steal_frac_between(before, after) > STOLEN_FRAC_MAX;
 }
 
 uint64_t host_read_ahead_bytes(const char *path)

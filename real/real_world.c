@@ -394,7 +394,7 @@ void real_world_need(struct real_need *need, const struct real_options *o)
 			    (o->config->in_flight + o->threads) * THREAD_BYTES;
 }
 
-/* Page faults that went to disk: each brings as much of a program or a library as is read ahead there. */
+/* Page faults that went to disk. */
 static uint64_t major_faults(void)
 {
 	struct rusage usage;
@@ -496,6 +496,14 @@ void real_world_recount(struct real_world *real)
 	look_outside(real);
 }
 
+/* The most that faults since the run began brought: each, as much of a program or a library as is read ahead there. */
+static uint64_t paged_in_bytes(const struct real_world *real)
+{
+	uint64_t faults = major_faults() - real->faults_before;
+
+	return faults ? faults * host_read_ahead_bytes("/proc/self/exe") : 0;
+}
+
 int real_world_reconcile(struct real_world *real, struct err *err)
 {
 	uint64_t now, outside, slack = 0;
@@ -509,8 +517,7 @@ int real_world_reconcile(struct real_world *real, struct err *err)
 	 * device process counts nothing else. */
 	if (real->engine != READ_EMULATED)
 		slack = OUTSIDE_SLACK_BYTES + real->own_bytes / OUTSIDE_SLACK_PART +
-			(major_faults() - real->faults_before) *
-				host_read_ahead_bytes("/proc/self/exe");
+			paged_in_bytes(real);
 	if (outside < real->own_bytes || outside - real->own_bytes > slack)
 		return err_set(err, EPROTO,
 			       "bytes read: %" PRIu64 " by our own count, %" PRIu64

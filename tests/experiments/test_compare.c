@@ -487,9 +487,8 @@ START_TEST(test_the_table_says_units_errors_and_remarks)
 		"x: m on disk",
 		"MB/token",
 		"total ms",
-		"  +10.0    2.0  threads: profile 8, measured 4  read engine: profile pread, "
-		"measured "
-		"mmap\n",
+		"  +10.0    2.0  threads: profile 8, measured 4  read engine: "
+		"profile pread, measured mmap\n",
 		"memory              -        -        -          -        0\n",
 		"flash I/O        10.0     10.0     +0.0       5.00        2\n",
 		"p99        not judged: too few tokens pooled\n",

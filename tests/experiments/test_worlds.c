@@ -80,8 +80,9 @@ START_TEST(test_decisions_reads_and_bytes_are_equal_in_both_worlds)
 		ck_assert_str_eq(real->read_engine, "emulated");
 		ck_assert_uint_eq(real->threads, 1);
 		ck_assert_uint_eq(real->repeats, REPEATS);
-		if (real->steal_frac == 0)
-			ck_assert_uint_eq(real->polluted, 0); /* no disk is read */
+		/* No disk is read, and no repeat can have lost a twentieth of its time. */
+		if (real->steal_frac <= 0.05 / REPEATS)
+			ck_assert_uint_eq(real->polluted, 0);
 		ck_assert(real->total_ns_per_token > 0 && real->noise_floor_frac >= 0);
 		ck_assert(real->spread_frac >= 0 && real->steal_frac >= 0);
 		ck_assert(!pairs[i].judged); /* four repeats are too few */

@@ -51,16 +51,22 @@ static const struct model model = {.name = "m",
 				   .row_align = 512};
 enum { ROW_BYTES = 2 * 64 * 2 };
 
-static struct sim_world *open_world(const struct policy_config *config, enum sim_level level)
+static struct sim_world *open_on(const struct device *on, const struct policy_config *config,
+				 enum sim_level level)
 {
 	const struct sim_options options = {
-		.device = &device, .model = &model, .config = config, .ctx = 10, .level = level};
+		.device = on, .model = &model, .config = config, .ctx = 10, .level = level};
 	struct sim_world *sim = NULL;
 	struct err err = {0};
 
 	ck_assert(!sim_world_open(&sim, &options, &err));
 	ck_assert(!world_sim.token_begin(sim, 0, &err));
 	return sim;
+}
+
+static struct sim_world *open_world(const struct policy_config *config, enum sim_level level)
+{
+	return open_on(&device, config, level);
 }
 
 static uint64_t submit(struct sim_world *sim, const struct plan *plan)
@@ -90,15 +96,20 @@ static uint64_t token_total(struct sim_world *sim)
 	return total;
 }
 
-static struct step_cost cost_of(const char *yaml, const struct plan *plan)
+static struct step_cost cost_on(const struct device *on, const char *yaml, const struct plan *plan)
 {
 	struct policy_config config = make_config(yaml);
-	struct sim_world *sim = open_world(&config, SIM_CLOSED);
+	struct sim_world *sim = open_on(on, &config, SIM_CLOSED);
 	struct step_cost cost = compute(sim, plan, submit(sim, plan));
 
 	ck_assert_uint_eq(token_total(sim), cost.io_wait_ns + cost.mem_ns + cost.compute_ns);
 	sim_world_close(sim);
 	return cost;
+}
+
+static struct step_cost cost_of(const char *yaml, const struct plan *plan)
+{
+	return cost_on(&device, yaml, plan);
 }
 
 /* Sets that a step does not look at beyond what it loaded last. */
@@ -142,23 +153,14 @@ END_TEST
 /* 3 reads of 512 B stand before the first row is copied: a third of them is still in the caches. */
 START_TEST(test_rows_that_have_left_the_caches_are_copied_more_slowly)
 {
-	struct policy_config config = make_config("{store: compact, in_flight: 8}");
+	static const char compact[] = "{store: compact, in_flight: 8}";
 	struct device far = device;
-	const struct sim_options options = {
-		.device = &far, .model = &model, .config = &config, .ctx = 10, .level = SIM_CLOSED};
-	uint64_t near_ns = cost_of("{store: compact, in_flight: 8}", &sparse).mem_ns;
-	struct sim_world *sim = NULL;
-	struct step_cost cost;
-	struct err err = {0};
 
 	far.dram.near_bytes = 512;
 	far.dram.append_far_bytes_per_s = 0.5e9;
-	ck_assert(!sim_world_open(&sim, &options, &err));
-	ck_assert(!world_sim.token_begin(sim, 0, &err));
-	cost = compute(sim, &sparse, submit(sim, &sparse));
-	ck_assert_double_eq_tol((double)cost.mem_ns,
-				(double)near_ns + 2 * ROW_BYTES * (1 / 0.5 - 1), 1);
-	sim_world_close(sim);
+	ck_assert_double_eq_tol(
+		(double)cost_on(&far, compact, &sparse).mem_ns,
+		(double)cost_of(compact, &sparse).mem_ns + 2 * ROW_BYTES * (1 / 0.5 - 1), 1);
 }
 END_TEST
 
