@@ -109,27 +109,36 @@ static void each_read(struct sim_reads *reads, struct sim_recursion *at)
 	}
 }
 
-/* The same where only the end counts: neighbours of one size at once. */
+static void reads_add(struct sim_reads *reads, struct sim_recursion *at, uint64_t bytes,
+		      uint64_t count)
+{
+	sim_recursion_read(at, bytes, count);
+	reads->count += count;
+	reads->bytes += bytes * count;
+}
+
+/* The same where only the end counts: neighbours of one size at once.  Where all are of one size nobody need
+ * look where they lie. */
 static void equal_reads(struct sim_reads *reads, struct sim_recursion *at)
 {
+	const struct plan *plan = reads->plan;
 	struct sim_walk walk;
 	struct flash_read read;
 	uint64_t bytes = 0, count = 0;
 
-	for (sim_walk_init(&walk, reads->plan); sim_walk_next(&walk, &read); count++) {
+	if (plan->class_count == 1) {
+		reads_add(reads, at, plan->classes[0].bytes, plan->classes[0].count);
+		return;
+	}
+	for (sim_walk_init(&walk, plan); sim_walk_next(&walk, &read); count++) {
 		if (read.bytes != bytes && count > 0) {
-			sim_recursion_read(at, bytes, count);
-			reads->count += count;
-			reads->bytes += bytes * count;
+			reads_add(reads, at, bytes, count);
 			count = 0;
 		}
 		bytes = read.bytes;
 	}
-	if (!count)
-		return;
-	sim_recursion_read(at, bytes, count);
-	reads->count += count;
-	reads->bytes += bytes * count;
+	if (count > 0)
+		reads_add(reads, at, bytes, count);
 }
 
 static int recursion_submit(struct sim_flash *flash, struct sim_reads *reads, struct err *err)
