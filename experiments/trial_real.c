@@ -18,11 +18,6 @@
 /* Foreign bytes over our own from which a repeat is thrown away: a twentieth of the disk's work
  * moves a mean by about as much as a good noise floor. */
 #define FOREIGN_FRAC_MAX 0.05
-/* Memory that is so much slower before and after a repeat than when the host was calibrated has
- * somebody else at it.  One look is noisy (a fifth up or down on a quiet virtual machine), so it takes
- * both, and three times the spread that calibration saw. */
-#define PACE_SLOWER_LEAST 0.3
-#define PACE_SPREADS	  3
 
 static int folder_digest(char digest[DIGEST_TEXT], const char *folder, const struct trial *trial,
 			 struct err *err)
@@ -194,13 +189,6 @@ static int logged_check(const struct trial_real *real, const struct run_outcome 
 		       outcome->decision_hash, real->logged_hash);
 }
 
-static bool pace_is_slow(const struct trial *trial, double frac)
-{
-	return !isnan(frac) &&
-	       1 - frac > fmax(PACE_SLOWER_LEAST,
-			       PACE_SPREADS * trial->device.origin.pace_spread_frac);
-}
-
 struct watch {
 	struct traffic traffic;
 	double pace_frac;
@@ -217,6 +205,7 @@ static void watch_begin(struct watch *watch, const struct trial_real *real)
 /* What went on beside the run, into its row. */
 static void watch_end(const struct watch *watch, struct trial_real *real, struct result_row *row)
 {
+	const double spread = real->trial->device.origin.pace_spread_frac;
 	struct traffic after;
 	double foreign;
 
@@ -229,8 +218,8 @@ static void watch_end(const struct watch *watch, struct trial_real *real, struct
 	row->pace_frac = (watch->pace_frac + real->pace_frac) / 2;
 	row->polluted = (!real->trial->target.is_emulated && foreign > FOREIGN_FRAC_MAX) ||
 			traffic_is_stolen(&watch->traffic, &after) ||
-			(pace_is_slow(real->trial, watch->pace_frac) &&
-			 pace_is_slow(real->trial, real->pace_frac));
+			(host_pace_is_slow(watch->pace_frac, spread) &&
+			 host_pace_is_slow(real->pace_frac, spread));
 }
 
 static int run_watched(struct trial_real *real, struct result_row *row, struct trial_books *books,

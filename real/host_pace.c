@@ -6,11 +6,14 @@
 #include "clock.h"
 #include "order.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 enum { PACE_BYTES = 64 * 1024 * 1024, PACE_N = 4096, PACE_PASSES = 3, PACE_WARMUP = 1 };
 enum { PACE_ROWS = PACE_BYTES / (PACE_N * 2) };
+/* One look is noisy: a fifth up or down on a quiet virtual machine. */
+static const double slower_least = 0.3, pace_spreads = 3;
 
 static void gemv_part(void *arg, unsigned thread, unsigned threads)
 {
@@ -68,4 +71,9 @@ double host_pace(unsigned threads)
 	if (weights != MAP_FAILED)
 		munmap(weights, PACE_BYTES);
 	return rate;
+}
+
+bool host_pace_is_slow(double frac, double spread_frac)
+{
+	return 1 - frac > fmax(slower_least, pace_spreads * spread_frac);
 }

@@ -23,5 +23,8 @@ double gemv_pass_s(struct pool *pool, const struct gemv_pass *pass);
 /* Bytes a second of a matrix-vector product over more memory than caches hold, by 'threads' threads:
  * the median of a few passes, some 20 ms in all.  0: there is no memory for it. */
 double host_pace(unsigned threads);
+/* Whether memory that is read at 'frac' of its usual pace has somebody else at it: slower by 0.3 at least, and by
+ * three times the spread of what is usual.  One look is noisy, so ask before and after.  Never so for NaN. */
+bool host_pace_is_slow(double frac, double spread_frac);
 
 #endif

@@ -60,7 +60,7 @@ struct sample {
 	enum step_kind kind;
 	uint64_t loaded, evicted, rows, moved_bytes;
 	double mem_ns, compute_ns, io_ns, io_wait_ns;
-	double pace; /* of the host around the visit */
+	double pace; /* of the host around the visit, the better of two looks */
 	bool stolen; /* it took processor time away meanwhile */
 };
 
@@ -396,10 +396,10 @@ static void note_jitter(struct probe_host *host, const struct samples *samples, 
 /* Rounds over the patterns, forwards and backwards in turn, so that slow drift of the host falls on
  * all alike.  The first is short and tells what a token costs; the others share the time that is
  * left.  Between two visits the host's pace is looked at: what was measured beside a much slower
- * pace than usual, or while the host took time away, as no repeat of a trial may be, is not used where
- * there is enough else. */
+ * pace than usual, or while the host took time away, is not used where there is enough else.  The rule is the one
+ * for repeats of a trial: a profile of the host's better moments would forecast them too well. */
 enum { ROUNDS_LEAST = 2, ROUNDS_MOST = 8 };
-static const double round_seconds = 6, slow_pace = 0.9, pace_seconds = 0.2;
+static const double round_seconds = 6, pace_seconds = 0.2;
 
 struct round {
 	const struct probe_host_options *options;
@@ -459,7 +459,7 @@ static int visit_pattern(struct round *round, unsigned pattern, unsigned visits_
 	stolen = traffic_is_stolen(&before, &after);
 	round->token_s[pattern] = visit.run_s / visit.tokens;
 	round->open_s[pattern] = clock_now_s() - start - visit.run_s;
-	pace = fmin(pace, look_at_pace(round));
+	pace = fmax(pace, look_at_pace(round));
 	for (size_t i = first; i < samples->count; i++) {
 		samples->all[i].pace = pace;
 		samples->all[i].stolen = stolen;
@@ -521,23 +521,24 @@ static int rounds_run(struct round *round, struct err *err)
 	return tell(round, 1, err);
 }
 
-static bool is_quiet(const struct sample *sample, double usual)
+static bool is_quiet(const struct sample *sample, const struct probe_host *host)
 {
-	return !sample->stolen && sample->pace >= slow_pace * usual;
+	return !sample->stolen &&
+	       !host_pace_is_slow(sample->pace / host->pace_bytes_per_s, host->pace_spread_frac);
 }
 
 /* Drop what others disturbed, where half of the samples are left without. */
-static void drop_disturbed(struct samples *samples, double usual)
+static void drop_disturbed(struct samples *samples, const struct probe_host *host)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < samples->count; i++)
-		kept += is_quiet(&samples->all[i], usual);
+		kept += is_quiet(&samples->all[i], host);
 	if (kept * 2 < samples->count)
 		return;
 	kept = 0;
 	for (size_t i = 0; i < samples->count; i++)
-		if (is_quiet(&samples->all[i], usual))
+		if (is_quiet(&samples->all[i], host))
 			samples->all[kept++] = samples->all[i];
 	samples->count = kept;
 }
@@ -546,12 +547,11 @@ static void note_pace(struct probe_host *host, struct round *round)
 {
 	order_sort(round->paces, round->pace_count);
 	host->pace_bytes_per_s = order_quantile(round->paces, round->pace_count, 0.5);
-	for (unsigned i = 0; i < PATTERNS; i++)
-		drop_disturbed(&round->samples[i],
-			       order_quantile(round->paces, round->pace_count, 0.75));
 	host->pace_spread_frac =
 		order_spread(round->paces, round->pace_count, host->pace_bytes_per_s) /
 		host->pace_bytes_per_s;
+	for (unsigned i = 0; i < PATTERNS; i++)
+		drop_disturbed(&round->samples[i], host);
 }
 
 static int allocate(struct samples *samples, double **room, struct err *err)
