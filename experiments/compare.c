@@ -208,13 +208,24 @@ static struct error_summary summarise_errors(const struct comparison *pairs, siz
 	return summary;
 }
 
-static double median_floor(const struct comparison *pairs, size_t count, double *sorted)
+static double floor_of(const struct result_row *real)
+{
+	return real->noise_floor_frac;
+}
+
+static double pace_of(const struct result_row *real)
+{
+	return real->pace_frac;
+}
+
+static double judged_median(const struct comparison *pairs, size_t count,
+			    double (*value)(const struct result_row *real), double *sorted)
 {
 	size_t known = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (pairs[i].judged)
-			sorted[known++] = pairs[i].real->noise_floor_frac;
+		if (pairs[i].judged && !isnan(value(pairs[i].real)))
+			sorted[known++] = value(pairs[i].real);
 	}
 	return known ? order_median(sorted, known) : (double)NAN;
 }
@@ -260,7 +271,8 @@ void compare_summarise(struct comparison_summary *summary, const struct comparis
 		summary->component[c] = summarise_errors(pairs, known, c, sorted);
 	for (int q = 0; q < QUANTILE__COUNT; q++)
 		summary->quantile[q] = summarise_errors(pairs, known, COMPONENT__COUNT + q, sorted);
-	summary->floor_frac = median_floor(pairs, known, sorted);
+	summary->floor_frac = judged_median(pairs, known, floor_of, sorted);
+	summary->pace_frac = judged_median(pairs, known, pace_of, sorted);
 	compare_rank(summary, pairs, count);
 	free(sorted);
 }

@@ -21,6 +21,9 @@
  *              the best measured, less 1 (0 where the two are not ranked), the worst of all.  Rivals are
  *              trials of one group (experiment, model, device profile and target) that read from flash at
  *              all, or that all do not: a model that stays in DRAM is no choice where DRAM is short.
+ * host pace    how fast the host read memory beside the trials, over the pace at which their profile was calibrated
+ *              (host_pace.h): the median.  Kernels and copies wait for memory, so that a host which has changed
+ *              since is an error of theirs.
  * covered      the measurement's and the forecast's intervals (total_ns_low .. total_ns_high) have a value
  *              in common. */
 #ifndef FLASH_COMPARE_H
@@ -67,7 +70,8 @@ struct error_summary {
 struct comparison_summary {
 	size_t pairs, judged, same_decisions; /* same_decisions: of all pairs */
 	struct error_summary component[COMPONENT__COUNT], quantile[QUANTILE__COUNT];
-	double floor_frac;		      /* median noise floor */
+	double floor_frac; /* median noise floor */
+	double pace_frac;  /* median pace of the host's memory, over the profile's */
 	double within_5_frac, within_10_frac; /* shares of judged trials by their total's error */
 	double within_10_all_frac;	      /* of all trials, judged or not */
 	double covered_frac;		      /* of the judged that have intervals */

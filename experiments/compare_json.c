@@ -122,6 +122,7 @@ static void json_summary(struct json *json, const struct comparison_summary *sum
 		json_error(json, quantile_names[q], &summary->quantile[q]);
 	json_put_end(json);
 	json_put_number(json, "noise_floor_frac", summary->floor_frac);
+	json_put_number(json, "host_pace_frac", summary->pace_frac);
 	json_put_number(json, "within_5_frac", summary->within_5_frac);
 	json_put_number(json, "within_10_frac", summary->within_10_frac);
 	json_put_number(json, "within_10_all_frac", summary->within_10_all_frac);

@@ -43,6 +43,7 @@ static void put_summary_row(FILE *out, const struct comparison_summary *summary)
 	fprintf(out, " %zu | %s |", p99->counted, compare_cell(tau, summary->kendall_tau));
 	put_frac(out, summary->regret_frac, "");
 	put_frac(out, summary->covered_frac, "");
+	put_frac(out, summary->pace_frac, "");
 	fputc('\n', out);
 }
 
@@ -51,8 +52,8 @@ static void put_summaries(FILE *out, const struct comparison_report *report)
 	fputs("| total a token, errors in % | judged | median | p90 | bias | within 5 | within 10 "
 	      "| "
 	      "noise floor | over floor | p99: median | p90 | trials | Kendall tau | regret | "
-	      "covered |\n"
-	      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+	      "covered | host pace |\n"
+	      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
 	      out);
 	for (size_t i = 0; i < report->group_count; i++) {
 		fputs("| ", out);

@@ -103,6 +103,9 @@ static void print_shares(FILE *out, const struct comparison_summary *summary)
 		"intervals of prediction and measurement meet: %s %%; median noise floor %s %%\n",
 		compare_percent(d, summary->covered_frac, ""),
 		compare_percent(e, summary->floor_frac, ""));
+	fprintf(out,
+		"the host read memory at %s %% of the pace at which it was calibrated (median)\n",
+		compare_percent(a, summary->pace_frac, ""));
 }
 
 static void print_ranking(FILE *out, const struct comparison_summary *summary)

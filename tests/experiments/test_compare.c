@@ -466,6 +466,7 @@ static char *printed(void (*print)(FILE *, const struct comparison_report *))
 static void fill(void)
 {
 	pair_add("a", 110, 100)->dram_weights_bytes = 340000000;
+	rows[1].pace_frac = 0.9; /* of the others it is not known */
 	rows[1].threads = 4;
 	rows[0].threads = 8;
 	strcpy(rows[1].read_engine, "mmap");
@@ -501,6 +502,7 @@ START_TEST(test_the_table_says_units_errors_and_remarks)
 		("within 10 % of the measured: 100.0 % of the judged, 50.0 % of all; within 5 %: "
 		 "0.0 %"),
 		"median noise floor 2.0 %",
+		"the host read memory at 90.0 % of the pace at which it was calibrated",
 		"fitted: profile , which the store does not keep",
 		"held out: all 4 trials",
 	};
@@ -581,11 +583,13 @@ END_TEST
 static const char golden_markdown[] =
 	"| total a token, errors in % | judged | median | p90 | bias | within 5 | within 10 | "
 	"noise "
-	"floor | over floor | p99: median | p90 | trials | Kendall tau | regret | covered |\n"
-	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+	"floor | over floor | p99: median | p90 | trials | Kendall tau | regret | covered | host "
+	"pace "
+	"|\n"
+	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
 	"| x, `m` on disk | 2 of 3 | 7.5 | 9.5 | +2.5 | 50.0 | 100.0 | 2.0 | 3.75 | 10.0 | 10.0 | "
 	"1 "
-	"| 1.00 | 0.0 | 100.0 |\n"
+	"| 1.00 | 0.0 | 100.0 | 95.0 |\n"
 	"\n| error, % | median | p90 | bias | over floor | trials |\n|---|---|---|---|---|---|\n"
 	"| flash I/O | 7.5 | 9.5 | +2.5 | 3.75 | 2 |\n"
 	"| I/O wait | 7.5 | 9.5 | +2.5 | 3.75 | 2 |\n"
@@ -622,6 +626,9 @@ START_TEST(test_markdown_is_the_golden_one)
 	interval_put(real - 1, 100e6, 120e6);
 	pair_add("b", 114, 120);
 	pair_add("c", 180, 100)->noise_floor_frac = 0.2;
+	rows[1].pace_frac = 0.8;
+	rows[3].pace_frac = 1.1;
+	rows[5].pace_frac = 3; /* not judged */
 	strcpy(rows[1].started_at, "2026-11-21T02:00:00Z");
 	strcpy(rows[3].started_at, "2026-11-21T01:00:00Z");
 	strcpy(rows[5].started_at, "2026-11-21T03:00:00Z");
