@@ -23,6 +23,7 @@
 
 enum { SAMPLES = 64, COUNTER_BITS = 7, BUCKETS = 4096 };
 _Static_assert(SAMPLES < 1 << COUNTER_BITS, "a counter holds the number of samples");
+_Static_assert(BUCKETS <= UINT16_MAX, "a bucket's number is short");
 
 /* demand = kept less weak misses, plus false alarms. */
 struct noisy_layer {
@@ -39,6 +40,7 @@ struct noisy {
 	uint64_t *counters, *carry; /* scratch of init(): COUNTER_BITS sets, and one */
 	uint64_t *no_plane;	    /* the empty set: what lies above plane 0 */
 	uint32_t *buckets;	    /* scratch of init(): firings by hash */
+	uint16_t *bucket_of;	    /* scratch of init(): hashes of the layer at hand's neurons */
 	struct noisy_layer layers[];
 };
 
@@ -50,7 +52,8 @@ static size_t noisy_sets(const struct trace *trace)
 static size_t noisy_state_bytes(const struct trace *trace)
 {
 	return sizeof(struct noisy) + trace->layer_count * sizeof(struct noisy_layer) +
-	       noisy_sets(trace) * trace->words * sizeof(uint64_t) + BUCKETS * sizeof(uint32_t);
+	       noisy_sets(trace) * trace->words * sizeof(uint64_t) + BUCKETS * sizeof(uint32_t) +
+	       trace->neuron_count * sizeof(uint16_t);
 }
 
 static void noisy_carve(struct noisy *noisy, const struct trace *trace)
@@ -69,6 +72,7 @@ static void noisy_carve(struct noisy *noisy, const struct trace *trace)
 		sets += 2 * trace->words;
 	}
 	noisy->buckets = (uint32_t *)(void *)sets;
+	noisy->bucket_of = (uint16_t *)(void *)(noisy->buckets + BUCKETS);
 }
 
 static uint32_t sample_token(const struct noisy *noisy, const struct trace *trace, uint32_t sample)
@@ -124,13 +128,15 @@ static void band_count_token(struct noisy *noisy, const uint64_t *inner, const u
 	}
 }
 
-static uint32_t bucket_of(uint32_t layer, uint32_t neuron)
+static void buckets_deal(struct noisy *noisy, const struct trace *trace, uint32_t layer)
 {
-	return (uint32_t)(rng_mix((uint64_t)layer << 32 | neuron) >> 32) % BUCKETS;
+	for (uint32_t n = 0; n < trace->neuron_count; n++)
+		noisy->bucket_of[n] =
+			(uint16_t)((rng_mix((uint64_t)layer << 32 | n) >> 32) % BUCKETS);
 }
 
 /* The counters of word w's neurons into their buckets: each neuron once. */
-static void buckets_add(struct noisy *noisy, uint32_t layer, size_t w)
+static void buckets_add(struct noisy *noisy, size_t w)
 {
 	uint64_t counters[COUNTER_BITS], any = 0;
 
@@ -144,7 +150,7 @@ static void buckets_add(struct noisy *noisy, uint32_t layer, size_t w)
 
 		for (unsigned bit = 0; bit < COUNTER_BITS; bit++)
 			count |= (uint32_t)(counters[bit] >> i & 1) << bit;
-		noisy->buckets[bucket_of(layer, (uint32_t)w * 64 + i)] += count;
+		noisy->buckets[noisy->bucket_of[w * 64 + i]] += count;
 	}
 }
 
@@ -161,7 +167,7 @@ static void band_count(struct noisy *noisy, const struct trace *trace, uint32_t 
 				 trace_plane(trace, token, layer, outer));
 	}
 	for (size_t w = 0; w < noisy->words; w++)
-		buckets_add(noisy, layer, w);
+		buckets_add(noisy, w);
 }
 
 /* The number of buckets, taken in order (from the top: in reverse), whose sum comes nearest to
@@ -182,11 +188,12 @@ static uint32_t buckets_for(const struct noisy *noisy, uint64_t want, bool from_
 	return taken;
 }
 
-static void subset_put(uint64_t *set, const struct trace *trace, uint32_t layer, uint32_t first,
-		       uint32_t end)
+/* Neurons of the layer at hand whose buckets are [first, end). */
+static void subset_put(uint64_t *set, const struct noisy *noisy, const struct trace *trace,
+		       uint32_t first, uint32_t end)
 {
 	for (uint32_t n = 0; n < trace->neuron_count; n++) {
-		uint64_t within = bucket_of(layer, n) - first < end - first;
+		uint64_t within = noisy->bucket_of[n] - first < end - first;
 
 		set[n / 64] |= within << n % 64; /* no branch: any neuron may be the one */
 	}
@@ -229,7 +236,7 @@ static void layer_misses(struct noisy *noisy, const struct firings *f, double fn
 	if (!want)
 		return;
 	band_count(noisy, trace, f->layer, own->keep - 1, own->keep);
-	subset_put(own->miss, trace, f->layer, 0, buckets_for(noisy, want, false));
+	subset_put(own->miss, noisy, trace, 0, buckets_for(noisy, want, false));
 }
 
 static int layer_alarms(struct noisy *noisy, const struct firings *f, double fp_frac,
@@ -259,7 +266,7 @@ static int layer_alarms(struct noisy *noisy, const struct firings *f, double fp_
 			f->layer, fp_frac, trace->margins[last],
 			(double)(counts[last] - active) / (double)inactive);
 	band_count(noisy, trace, f->layer, own->alarm, own->alarm + 1);
-	subset_put(own->extra, trace, f->layer, BUCKETS - buckets_for(noisy, want, true), BUCKETS);
+	subset_put(own->extra, noisy, trace, BUCKETS - buckets_for(noisy, want, true), BUCKETS);
 	return 0;
 }
 
@@ -272,6 +279,7 @@ static int noisy_init(void *state, const struct policy_config *config, const str
 	for (uint32_t layer = 0; layer < trace->layer_count; layer++) {
 		const struct firings f = layer_firings(noisy, trace, layer);
 
+		buckets_deal(noisy, trace, layer);
 		layer_misses(noisy, &f, config->fn_frac);
 		if (layer_alarms(noisy, &f, config->fp_frac, err))
 			return err->code;

@@ -15,7 +15,8 @@
 
 enum {
 	SLOT_BITS = 16, /* of a packed neuron, one slot a plane */
-	SLAB = 64,	/* tokens of a block that wait in cache to be written */
+	SLAB = 32,	/* tokens of a block that wait in cache to be written */
+	LINE_WORDS = 8, /* of a cache line */
 };
 _Static_assert(SHAPE_PLANES *SLOT_BITS == 64 && (int)DRAW_RATE_BITS <= (int)SLOT_BITS,
 	       "a neuron packs into a word");
@@ -121,6 +122,22 @@ static void block_init(struct draw_block *block, const struct layer_draw *draw, 
 	}
 }
 
+/* Each line of the trace that a slab goes to is a miss: fetched while the slab is drawn, they cost nothing. */
+static void fetch_slab(const struct layer_draw *draw, size_t word, uint32_t first, uint32_t count)
+{
+	if (draw->trace->words - word < DRAW_WORDS)
+		return;
+	for (uint32_t t = 0; t < count; t++)
+		for (unsigned p = 0; p < SHAPE_PLANES; p++) {
+			uint64_t *to = trace_plane(draw->trace, first + t, draw->layer, p) + word;
+
+			for (unsigned w = 0; w < DRAW_WORDS; w += LINE_WORDS)
+				__builtin_prefetch(to + w, 1);
+			__builtin_prefetch(to + DRAW_WORDS - 1,
+					   1); /* rows begin anywhere in a line */
+		}
+}
+
 static void write_slab(const struct layer_draw *draw, size_t word, uint32_t first, uint32_t count)
 {
 	size_t left = draw->trace->words - word;
@@ -147,6 +164,7 @@ static void draw_block_at(const struct layer_draw *draw, size_t word)
 	block_init(&block, draw, word);
 	for (uint32_t first = 0, count; first < tokens; first += count) {
 		count = tokens - first < SLAB ? tokens - first : SLAB;
+		fetch_slab(draw, word, first, count);
 		if (first == 0)
 			draw_tokens(&block, 0, draw->slab, 1);
 		draw_tokens(&block, draw->keep, draw->slab + !first, count - !first);
