@@ -239,7 +239,7 @@ static const char run_about[] =
 static const char validate_about[] =
 	"Runs every trial in both worlds, the measurements interleaved, and judges the predictions "
 	"against them;\n"
-	"a trial too noisy to be judged is measured once more. Definitions: docs/validation.md.";
+	"a trial too noisy to be judged is measured again. Definitions: docs/validation.md.";
 
 static int run_or_validate(int argc, char **argv, bool validate, struct err *err)
 {

@@ -20,7 +20,7 @@
  */
 enum { POLLUTED_TRIES = 3, AGAIN_FREE = 4, AGAIN_PER = 4 };
 /* The same of whole trials. */
-enum { NOISY_FREE = 2, NOISY_PER = 4 };
+enum { NOISY_FREE = 2, NOISY_PER = 2, NOISY_PASSES = 3 };
 
 /* One trial in one world. */
 struct slot {
@@ -29,8 +29,11 @@ struct slot {
 	struct token_list list;
 	uint64_t repeats_done; /* real */
 	bool done, failed;
+	/* Real, while noisy trials are measured again: */
+	uint32_t again; /* how often this one was */
+	bool idle;	/* not among them this time */
 	struct result_row
-		*first; /* real: of the first measurement, while a noisy trial is measured again */
+		*best; /* the least noisy of its measurements so far; NULL: there is one */
 };
 
 struct runner {
@@ -38,9 +41,9 @@ struct runner {
 	struct runner_totals *totals;
 	struct results *results;
 	struct timelines timelines;
-	double trial_units;		   /* progress of one trial in one world */
-	uint64_t real_repeats, real_again; /* measured, and measured again since polluted */
-	bool other_weights;		   /* --resume met a row of theirs */
+	double trial_units;		       /* progress of one trial in one world */
+	uint64_t real_repeats, polluted_again; /* measured, and measured again since polluted */
+	bool other_weights;		       /* --resume met a row of theirs */
 	char first_failure[1200];
 	struct err last_failure;
 	pthread_mutex_t lock; /* of everything above and of the slots' order */
@@ -82,7 +85,7 @@ static void slot_put(struct runner *runner, struct slot *slot, const char *world
 	if (results_put(runner->results, &slot->row, slot->list.tokens, slot->list.count, &err))
 		slot_fail(runner, slot, world, &err);
 	else
-		runner->totals->done += slot->first == NULL;
+		runner->totals->done += slot->best == NULL;
 	token_list_fini(&slot->list);
 }
 
@@ -93,7 +96,7 @@ static void slots_free(struct runner *runner)
 {
 	for (size_t i = 0; i < runner->slot_count; i++) {
 		token_list_fini(&runner->slots[i]->list);
-		free(runner->slots[i]->first);
+		free(runner->slots[i]->best);
 		free(runner->slots[i]);
 	}
 	free(runner->slots);
@@ -307,9 +310,9 @@ static int real_merge(struct slot *slot, const struct result_row *once, struct e
 static bool may_measure_again(struct runner *runner)
 {
 	if (is_stopped(runner) ||
-	    runner->real_again >= AGAIN_FREE + runner->real_repeats / AGAIN_PER)
+	    runner->polluted_again >= AGAIN_FREE + runner->real_repeats / AGAIN_PER)
 		return false;
-	if (runner->real_again++ == 0)
+	if (runner->polluted_again++ == 0)
 		progress_note(
 			runner->options->progress,
 			"foreign disk traffic, processor time taken away, or memory much slower "
@@ -351,7 +354,7 @@ static int real_visit(struct runner *runner, struct slot *slot, struct trace_cac
 	uint32_t repeats = (uint32_t)slot->trial->run.repeats, visits = visits_of(slot->trial);
 	const struct trial_visit opened = {.cache = cache,
 					   .timeline = slot->list.timeline,
-					   .number = slot->first ? visits + visit : visit};
+					   .number = slot->again * visits + visit};
 	struct trial_real *real;
 
 	if (trial_real_open(&real, slot->trial, &opened, err))
@@ -360,7 +363,7 @@ static int real_visit(struct runner *runner, struct slot *slot, struct trace_cac
 		if (real_repeat(runner, slot, real, repeat, err))
 			break;
 		progress_add(runner->options->progress,
-			     slot->first ? 0 : runner->trial_units / repeats, slot_name(slot));
+			     slot->again ? 0 : runner->trial_units / repeats, slot_name(slot));
 	}
 	trial_real_close(real);
 	return err->code;
@@ -379,11 +382,23 @@ static int line_compare(const void *a, const void *b)
 }
 
 /* Chosen by the noise alone, which knows nothing of the prediction. */
-static bool is_better(const struct result_row *row, const struct result_row *first)
+static bool is_better(const struct result_row *row, const struct result_row *best)
 {
-	if (compare_is_judged(row) != compare_is_judged(first))
+	if (compare_is_judged(row) != compare_is_judged(best))
 		return compare_is_judged(row);
-	return row->noise_floor_frac < first->noise_floor_frac;
+	return row->noise_floor_frac < best->noise_floor_frac;
+}
+
+/* A row that is better than those before takes their place in the store. */
+static void real_put(struct runner *runner, struct slot *slot)
+{
+	if (slot->best && !is_better(&slot->row, slot->best)) {
+		token_list_fini(&slot->list);
+		return;
+	}
+	slot_put(runner, slot, "real");
+	if (slot->best)
+		*slot->best = slot->row;
 }
 
 static void real_turn(struct runner *runner, struct slot *slot, struct trace_cache *cache,
@@ -391,7 +406,7 @@ static void real_turn(struct runner *runner, struct slot *slot, struct trace_cac
 {
 	struct err err = {0};
 
-	if (slot->failed || visit >= visits_of(slot->trial))
+	if (slot->failed || slot->idle || visit >= visits_of(slot->trial))
 		return;
 	if (visit == 0) {
 		trial_describe(&slot->row, slot->trial, "real");
@@ -405,8 +420,7 @@ static void real_turn(struct runner *runner, struct slot *slot, struct trace_cac
 		return;
 	qsort(slot->list.tokens, slot->list.count, sizeof(*slot->list.tokens), line_compare);
 	trial_summarise(&slot->row, &slot->list);
-	if (!slot->first || is_better(&slot->row, slot->first))
-		slot_put(runner, slot, "real");
+	real_put(runner, slot);
 }
 
 static uint32_t most_visits(const struct runner *runner)
@@ -433,49 +447,57 @@ static void real_rounds(struct runner *runner, struct trace_cache *cache)
 static bool is_too_noisy(const struct slot *slot)
 {
 	return !slot->failed && slot->trial->run.repeats >= COMPARE_REPEATS_MIN &&
-	       slot->repeats_done >= slot->trial->run.repeats && !compare_is_judged(&slot->row);
+	       slot->repeats_done >= slot->trial->run.repeats &&
+	       !compare_is_judged(slot->best ? slot->best : &slot->row);
 }
 
-/* Of the slots only the noisy ones stay, as if they had not run; no more of them than is fair. */
-static size_t noisy_keep(struct runner *runner)
+/* As if it had not run.  Without memory for what stands already it is not measured again. */
+static bool begin_again(struct runner *runner, struct slot *slot)
 {
-	size_t most = NOISY_FREE + runner->slot_count / NOISY_PER, kept = 0;
+	if (!slot->best) {
+		slot->best = malloc(sizeof(*slot->best));
+		if (!slot->best)
+			return false;
+		*slot->best = slot->row;
+	}
+	slot->again++;
+	slot->repeats_done = 0;
+	list_open(&slot->list, runner->options);
+	slot->list.decisions = NULL; /* written already */
+	return true;
+}
+
+/* Only noisy slots take part, and 'most' of them; how many. */
+static size_t noisy_begin(struct runner *runner, size_t most)
+{
+	size_t count = 0;
 
 	for (size_t i = 0; i < runner->slot_count; i++) {
 		struct slot *slot = runner->slots[i];
 
-		/* Without memory for what stands already it is not measured again. */
-		slot->first =
-			kept < most && is_too_noisy(slot) ? malloc(sizeof(*slot->first)) : NULL;
-		if (!slot->first) {
-			slot->failed = true; /* and is left alone */
-			continue;
-		}
-		*slot->first = slot->row;
-		slot->repeats_done = 0;
-		list_open(&slot->list, runner->options);
-		slot->list.decisions = NULL; /* written already */
-		kept++;
+		slot->idle = count == most || !is_too_noisy(slot) || !begin_again(runner, slot);
+		count += !slot->idle;
 	}
-	return kept;
+	return count;
 }
 
-/* The rows that are to be told of stand in the store: a second one replaces the first, or is none. */
-static void real_once_more(struct runner *runner, struct trace_cache *cache)
+/* A host's noise comes and goes: what is too noisy now may not be a few minutes later.  The rows that are to be told of
+ * stand in the store. */
+static void real_again(struct runner *runner, struct trace_cache *cache)
 {
-	size_t noisy;
+	size_t left = NOISY_FREE + runner->slot_count / NOISY_PER, noisy;
 
-	if (!runner->options->again || is_stopped(runner))
-		return;
-	noisy = noisy_keep(runner);
-	if (!noisy)
-		return;
-	progress_note(
-		runner->options->progress,
-		"too noisy to be judged (above %.0f %%, or polluted): %zu trials are measured "
-		"once more",
-		100 * COMPARE_NOISE_MAX, noisy);
-	real_rounds(runner, cache);
+	for (int pass = 0; pass < NOISY_PASSES && runner->options->again; pass++) {
+		noisy = is_stopped(runner) ? 0 : noisy_begin(runner, left);
+		if (!noisy)
+			return;
+		left -= noisy;
+		progress_note(runner->options->progress,
+			      "too noisy to be judged (above %.0f %%, or polluted): %zu trials are "
+			      "measured once more",
+			      100 * COMPARE_NOISE_MAX, noisy);
+		real_rounds(runner, cache);
+	}
 }
 
 static int real_run(struct runner *runner, const struct experiment *experiment, struct err *err)
@@ -485,7 +507,7 @@ static int real_run(struct runner *runner, const struct experiment *experiment, 
 	if (slots_make(runner, experiment, "real", err) || trace_cache_open(&cache, err))
 		return err->code;
 	real_rounds(runner, cache);
-	real_once_more(runner, cache);
+	real_again(runner, cache);
 	trace_cache_close(cache);
 	return 0;
 }

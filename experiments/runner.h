@@ -7,8 +7,8 @@
  * B C A B C ..., in as many rounds as run.visits says), each guarded against foreign traffic: a
  * polluted repeat is measured again, twice at most and only while such tries are few beside all
  * repeats, and counted when it stays so.  A real row lands after its last repeat.  On request a trial
- * that is then too noisy to be judged (compare.h) is measured once more, all its repeats, while such
- * trials are few, and the quieter of its two rows stays.  A trial that
+ * that is then too noisy to be judged (compare.h) is measured again, all its repeats: such trials in rounds of
+ * their own, three times at most and half of all trials together, and the quietest of a trial's rows stays.  A trial that
  * fails is reported at once and the others go on; the run then ends with EIO and the count.
  *
  * DIR gets experiment.yaml, devices/<device_hash>.yaml (profiles.h), configs/<trial_hash>.yaml (all that a
@@ -33,7 +33,7 @@ struct runner_options {
 	unsigned shard, shard_count; /* run trials i with i % count == shard - 1; count 0 = all */
 	bool layers;		     /* per-layer token lines too */
 	bool decisions;		     /* decision logs as text */
-	bool again;		     /* measure once more what is too noisy */
+	bool again;		     /* measure again what is too noisy */
 	const char *timeline;	     /* a trial (timelines.h) of which one token is followed into
 					DIR/timeline.json, whatever rows are kept; NULL: none */
 	struct progress *progress;   /* NULL = silent; its total is the experiment's trial_count */

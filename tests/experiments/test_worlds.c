@@ -263,7 +263,7 @@ static char *noise_of_run(const struct runner_options *options, struct runner_to
 	return said;
 }
 
-START_TEST(test_a_trial_too_noisy_to_be_judged_is_measured_once_more)
+START_TEST(test_a_trial_too_noisy_to_be_judged_is_measured_again)
 {
 	const struct runner_options options = {
 		.dir = "out", .sim = true, .real = true, .again = true, .jobs = 1};
@@ -272,7 +272,7 @@ START_TEST(test_a_trial_too_noisy_to_be_judged_is_measured_once_more)
 	struct results *results;
 	struct result_row *rows;
 	struct err err = {0};
-	size_t count, line_count;
+	size_t count, line_count, again = 0;
 	const char *said;
 
 	experiment_fini(&experiment);
@@ -282,7 +282,9 @@ START_TEST(test_a_trial_too_noisy_to_be_judged_is_measured_once_more)
 			   "1\nwarmup: 1\npolicy: bundle\ntarget: stalling.yaml\nworlds: [sim, "
 			   "real]\nrepeats: 12\nvisits: 2\nthreads: 1\nmodel_files: weights\n");
 	said = noise_of_run(&options, &totals);
-	ck_assert_msg(strstr(said, "1 trials are measured once more") != NULL, "%s", said);
+	for (const char *at = said; (at = strstr(at, "1 trials are measured once more")); at++)
+		again++;
+	ck_assert_msg(again >= 1 && again <= 2, "%s", said); /* of one trial, two are few */
 	ck_assert_uint_eq(totals.done, 2); /* one trial in two worlds, however often */
 	ck_assert_uint_eq(totals.failed, 0);
 	rows = rows_of(&count);
@@ -314,7 +316,7 @@ int main(void)
 	tcase_add_test(tcase, test_rows_of_both_worlds_are_kept_on_resume);
 	tcase_add_test(tcase, test_rows_of_other_weights_are_measured_again);
 	tcase_add_test(tcase, test_a_real_trial_that_fails_leaves_the_others);
-	tcase_add_test(tcase, test_a_trial_too_noisy_to_be_judged_is_measured_once_more);
+	tcase_add_test(tcase, test_a_trial_too_noisy_to_be_judged_is_measured_again);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
