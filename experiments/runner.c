@@ -485,10 +485,11 @@ static size_t noisy_begin(struct runner *runner, size_t most)
  * stand in the store. */
 static void real_again(struct runner *runner, struct trace_cache *cache)
 {
-	size_t left = NOISY_FREE + runner->slot_count / NOISY_PER, noisy;
+	size_t left = NOISY_FREE + runner->slot_count / NOISY_PER;
 
-	for (int pass = 0; pass < NOISY_PASSES && runner->options->again; pass++) {
-		noisy = is_stopped(runner) ? 0 : noisy_begin(runner, left);
+	for (int pass = 0; pass < NOISY_PASSES && !is_stopped(runner); pass++) {
+		size_t noisy = noisy_begin(runner, left);
+
 		if (!noisy)
 			return;
 		left -= noisy;
@@ -507,7 +508,8 @@ static int real_run(struct runner *runner, const struct experiment *experiment, 
 	if (slots_make(runner, experiment, "real", err) || trace_cache_open(&cache, err))
 		return err->code;
 	real_rounds(runner, cache);
-	real_again(runner, cache);
+	if (runner->options->again)
+		real_again(runner, cache);
 	trace_cache_close(cache);
 	return 0;
 }
